@@ -1,0 +1,68 @@
+"""The command line: `shenqiao …`, the same as `python -m tool_server …`."""
+
+import sys
+from collections.abc import Iterable
+
+import click
+
+import tool_server.channel.commands
+import tool_server.knowledge.commands
+import tool_server.model.commands
+from tool_server import logs
+from tool_server.settings import SettingsError, load
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def shenqiao() -> None:
+    """Shenqiao: your own assistant in WeChat, on your own machines."""
+
+
+@shenqiao.command()
+def serve() -> None:
+    """Run everything on this machine: engine, web and worker; Ctrl-C ends all three."""
+    from tool_server.auth import Keys
+    from tool_server.migrate import migrate
+    from tool_server.supervisor import Supervisor
+
+    settings = load()
+    logs.configure(settings, "supervisor")
+    migrate(settings)
+    Keys.load(settings)
+    supervisor = Supervisor(settings)
+    click.echo("Shenqiao listens on http://{}:{}".format(*supervisor.address), err=True)
+    supervisor.run()
+
+
+@shenqiao.command()
+@click.option("--fd", "descriptor", type=int, default=None, help="A listening socket to serve.")
+def web(descriptor: int | None) -> None:
+    """Run the web process alone."""
+    from tool_server import web as process
+    from tool_server.migrate import migrate
+
+    settings = load()
+    migrate(settings)
+    process.main(settings, descriptor)
+
+
+def _add(commands: Iterable[click.Command]) -> None:
+    for command in commands:
+        shenqiao.add_command(command)
+
+
+_add(tool_server.channel.commands.COMMANDS)
+_add(tool_server.knowledge.commands.COMMANDS)
+_add(tool_server.model.commands.COMMANDS)
+
+
+def main() -> None:
+    """Entry point; a setting that is wrong ends with one sentence, not with a stack trace."""
+    try:
+        shenqiao()
+    except SettingsError as error:
+        click.echo(f"shenqiao: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The whole HTTP surface on one page: `create_app(settings)` wires model, knowledge and channel together."""
+
+import structlog
+from flask import Flask, Response, jsonify, request
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
+
+import tool_server.channel.routes
+import tool_server.health
+import tool_server.knowledge.routes
+import tool_server.metrics
+import tool_server.model.routes
+from tool_server.auth import Keys
+from tool_server.channel.services import Services
+from tool_server.errors import ApiError, BadRequest
+from tool_server.settings import Settings
+
+log = structlog.get_logger()
+
+# The largest body of any route; routes with less to read set their own limit.
+BODY_LIMIT = 8 * 1024 * 1024
+
+
+class InternalError(ApiError):
+    """What a caller sees of a fault of ours."""
+
+
+def create_app(settings: Settings) -> Flask:
+    """The web process's application; no work is done before the first request but reading keys."""
+    app = Flask("tool_server", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]  # DefaultJSONProvider has it
+    keys = Keys.load(settings)
+    registry = tool_server.metrics.build_registry(settings.run_dir)
+    channel = Services.open(settings)
+    app.register_blueprint(tool_server.health.blueprint(settings, registry))
+    if settings.model_enabled:
+        app.register_blueprint(tool_server.model.routes.blueprint(settings, keys, registry))
+    if settings.knowledge_enabled:
+        app.register_blueprint(
+            tool_server.knowledge.routes.blueprint(settings, keys, registry, channel.resolve_ticket)
+        )
+    if settings.channel_enabled:
+        app.register_blueprint(tool_server.channel.routes.blueprint(channel, keys, registry))
+    _register_errors(app)
+    return app
+
+
+def _register_errors(app: Flask) -> None:
+    """One error shape per surface: OpenAI's below `/v1`, ours elsewhere; never an exception's own text."""
+
+    @app.errorhandler(ApiError)
+    def known(error: ApiError) -> tuple[Response, int]:
+        return _render(error)
+
+    @app.errorhandler(ValidationError)
+    def invalid(error: ValidationError) -> tuple[Response, int]:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "body"
+        return _render(BadRequest(f"{field}: {first['msg']}", param=field))
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> tuple[Response, int]:
+        wrapped = ApiError(error.description or error.name, code=error.name.lower().replace(" ", "_"))
+        wrapped.status = error.code or 500
+        return _render(wrapped)
+
+    @app.errorhandler(Exception)
+    def unknown(error: Exception) -> tuple[Response, int]:
+        log.error("http.fault", route=request.path, exc_info=error)
+        return _render(InternalError("The tool server could not do this; its log says why."))
+
+
+def _render(error: ApiError) -> tuple[Response, int]:
+    body = error.openai() if request.path.startswith("/v1") else error.plain()
+    response = jsonify(body)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response, error.status

@@ -1,0 +1,49 @@
+"""`/health/live`, `/health/ready` and `/metrics`: what an operator's probes ask."""
+
+import time
+
+from flask import Blueprint, Response, jsonify
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from tool_server import heartbeats
+from tool_server.settings import Settings
+
+
+def blueprint(settings: Settings, registry: CollectorRegistry) -> Blueprint:
+    """Routes without a key; `/metrics` is kept inside by the proxy in front."""
+    routes = Blueprint("health", __name__)
+
+    @routes.get("/health/live")
+    def live() -> Response:
+        return jsonify(status="live")
+
+    @routes.get("/health/ready")
+    def ready() -> tuple[Response, int]:
+        checks = _checks(settings)
+        ok = all(check["ok"] for check in checks.values())
+        return jsonify(status="ready" if ok else "not ready", checks=checks), 200 if ok else 503
+
+    @routes.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    return routes
+
+
+def _checks(settings: Settings) -> dict[str, dict[str, object]]:
+    """One entry per process that this machine's settings ask for."""
+    now = time.time()
+    beats = {beat.name.split("-")[0]: beat for beat in heartbeats.read(settings.run_dir) if beat.fresh(now)}
+    checks: dict[str, dict[str, object]] = {}
+    if settings.model_enabled:
+        engine = beats.get("engine")
+        loaded = engine is not None and bool(engine.state.get("loaded"))
+        checks["engine"] = {"ok": loaded, "state": dict(engine.state) if engine else "no heartbeat"}
+    if settings.channel_enabled:
+        worker = beats.get("worker")
+        checks["worker"] = {
+            "ok": worker is not None,
+            "state": dict(worker.state) if worker else "no heartbeat",
+        }
+    return checks

@@ -1,0 +1,34 @@
+"""Bringing the database to this version's tables: Alembic, one process at a time; called at every start."""
+
+import fcntl
+from pathlib import Path
+
+import alembic.command
+import alembic.config
+import sqlalchemy as sa
+
+from tool_server.database import Database, url_of
+from tool_server.settings import Settings
+
+HERE = Path(__file__).parent / "migrations"
+
+
+def migrate(settings: Settings) -> None:
+    """Upgrade to the newest revision; a second process waits here until the first is done."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (settings.data_dir / "migrate.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        database = Database(url_of(settings))
+        try:
+            with database.engine.connect().execution_options(shenqiao_writes=True) as connection:
+                _upgrade(connection)
+        finally:
+            database.close()
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(HERE))
+    config.attributes["connection"] = connection
+    alembic.command.upgrade(config, "head")

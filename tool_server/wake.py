@@ -1,0 +1,56 @@
+"""Wake-up calls between processes of one machine: one datagram socket each; polling is only the fallback."""
+
+import os
+import socket
+from pathlib import Path
+from types import TracebackType
+
+# Longer payloads than a message's number are never sent.
+DATAGRAM = 256
+
+
+class Bell:
+    """This process's socket `<run_dir>/wake/<kind>-<pid>`; `wait` returns what was rung, or None after `timeout`."""
+
+    def __init__(self, run_dir: Path, kind: str) -> None:
+        folder = run_dir / "wake"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / f"{kind}-{os.getpid()}"
+        self._path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(self._path))
+
+    def wait(self, timeout: float) -> str | None:
+        self._socket.settimeout(timeout)
+        try:
+            return self._socket.recv(DATAGRAM).decode()
+        except TimeoutError:
+            return None
+
+    def close(self) -> None:
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+
+    def __enter__(self) -> "Bell":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def ring(run_dir: Path, kind: str, payload: str = "") -> None:
+    """Wake every process of a kind; a dead one's socket is swept away, a full one is awake already."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        for path in (run_dir / "wake").glob(f"{kind}-*"):
+            try:
+                sender.sendto(payload.encode(), str(path))
+            except BlockingIOError:
+                continue
+            except (ConnectionRefusedError, FileNotFoundError):
+                path.unlink(missing_ok=True)
