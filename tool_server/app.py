@@ -61,7 +61,9 @@ def _register_errors(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> tuple[Response, int]:
-        wrapped = ApiError(error.description or error.name, code=error.name.lower().replace(" ", "_"))
+        wrapped = ApiError(
+            error.description or error.name, code=error.name.lower().replace(" ", "_")
+        )
         wrapped.status = error.code or 500
         return _render(wrapped)
 

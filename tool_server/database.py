@@ -64,7 +64,9 @@ class Database:
     def _start_writer(self) -> None:
         with self._lock:
             if self._writer is None or not self._writer.is_alive():
-                self._writer = threading.Thread(target=self._write_groups, name="writer", daemon=True)
+                self._writer = threading.Thread(
+                    target=self._write_groups, name="writer", daemon=True
+                )
                 self._writer.start()
 
     def _write_groups(self) -> None:

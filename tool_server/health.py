@@ -34,7 +34,11 @@ def blueprint(settings: Settings, registry: CollectorRegistry) -> Blueprint:
 def _checks(settings: Settings) -> dict[str, dict[str, object]]:
     """One entry per process that this machine's settings ask for."""
     now = time.time()
-    beats = {beat.name.split("-")[0]: beat for beat in heartbeats.read(settings.run_dir) if beat.fresh(now)}
+    beats = {
+        beat.name.split("-")[0]: beat
+        for beat in heartbeats.read(settings.run_dir)
+        if beat.fresh(now)
+    }
     checks: dict[str, dict[str, object]] = {}
     if settings.model_enabled:
         engine = beats.get("engine")

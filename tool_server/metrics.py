@@ -17,7 +17,10 @@ def build_registry(run_dir: Path) -> CollectorRegistry:
     """A registry of the web process that also shows what the other processes reported."""
     registry = CollectorRegistry()
     info = Gauge(
-        "shenqiao_build_info", "Always 1; the label holds the version.", ["version"], registry=registry
+        "shenqiao_build_info",
+        "Always 1; the label holds the version.",
+        ["version"],
+        registry=registry,
     )
     info.labels(VERSION).set(1)
     registry.register(_Reported(run_dir))

@@ -35,7 +35,10 @@ class ChannelSettings(BaseModel):
         description="The same for a callback relayed by the Dify endpoint, whose own deadline is 4.7 s.",
     )
     channel_waiting_limit: int = Field(
-        64, ge=0, le=1000, description="Callbacks that may wait at once; one more is acknowledged and pushed."
+        64,
+        ge=0,
+        le=1000,
+        description="Callbacks that may wait at once; one more is acknowledged and pushed.",
     )
     channel_queue_limit: int = Field(
         1000,
@@ -46,7 +49,10 @@ class ChannelSettings(BaseModel):
         8, ge=1, le=128, description="Messages that one worker process answers at once."
     )
     channel_lease_s: float = Field(
-        30.0, ge=2, le=600, description="Seconds after which another node may take over a silent worker's message."
+        30.0,
+        ge=2,
+        le=600,
+        description="Seconds after which another node may take over a silent worker's message.",
     )
     channel_ask_timeout_s: float = Field(
         300.0, ge=5, le=1200, description="Seconds that a Dify app may take for one answer."
@@ -56,7 +62,10 @@ class ChannelSettings(BaseModel):
         description="Comma-separated host[:port] that accounts may name as `dify_url`; empty allows any.",
     )
     channel_attempts: int = Field(
-        5, ge=1, le=20, description="Tries to get or to deliver an answer before the message is given up."
+        5,
+        ge=1,
+        le=20,
+        description="Tries to get or to deliver an answer before the message is given up.",
     )
     channel_sweep_after_s: float = Field(
         20.0,
@@ -68,5 +77,7 @@ class ChannelSettings(BaseModel):
         600, ge=10, le=86400, description="Seconds that a message's ticket opens private passages."
     )
     channel_conversation_idle_s: int = Field(
-        86400, ge=60, description="Seconds of silence after which a user's next message starts a new conversation."
+        86400,
+        ge=60,
+        description="Seconds of silence after which a user's next message starts a new conversation.",
     )
