@@ -1,4 +1,4 @@
-"""The database behind the ledger: SQLite with one writer thread and group commit, or PostgreSQL; used by the channel."""
+"""A database: SQLite with one writer thread and group commit, or PostgreSQL; used by ledger and catalogue."""
 
 import queue
 import threading
@@ -78,10 +78,10 @@ class Database:
 
     def _commit(self, group: list["_Job"]) -> None:
         try:
-            with self._engine.connect().execution_options(shenqiao_writes=True) as connection:
-                with connection.begin():
-                    for job in group:
-                        job.run(connection)
+            writing = self._engine.connect().execution_options(shenqiao_writes=True)
+            with writing as connection, connection.begin():
+                for job in group:
+                    job.run(connection)
         except Exception as error:  # the commit itself failed: nobody may believe that it happened
             for job in group:
                 job.fail(error)

@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -34,7 +35,7 @@ def configure(settings: Settings, process: str) -> None:
     root.setLevel(max(level, logging.WARNING))
 
 
-def _redact(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
     return {
         key: SECRET.sub(r"\1…", value) if isinstance(value, str) else value
         for key, value in event.items()

@@ -6,8 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import ConfigDict, Field, ValidationError
 
 from tool_server.channel.settings import ChannelSettings
 from tool_server.knowledge.settings import KnowledgeSettings
@@ -22,19 +21,17 @@ class SettingsError(Exception):
     """A setting is unknown or has a bad value; the text is one sentence that names the variable."""
 
 
-class Settings(ModelSettings, KnowledgeSettings, ChannelSettings, BaseSettings):
+class Settings(ModelSettings, KnowledgeSettings, ChannelSettings):
     """The whole configuration of one installation; frozen, so that it can be shared freely."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", protected_namespaces=()
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     data_dir: Path = Field(
         Path(".data"), description="Folder of everything that must survive: database, index, keys."
     )
     run_dir: Path = Field(
         Path(),
-        description="Folder of sockets and heartbeats, at most 75 characters; empty makes one in the system's temporary folder.",
+        description="Folder of sockets and heartbeats, at most 75 characters; empty: one in the temporary folder.",
     )
     host: str = Field("127.0.0.1", description="Address on which the web process listens.")
     port: int = Field(8000, ge=0, le=65535, description="Port on which the web process listens.")
@@ -64,7 +61,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             raise SettingsError(f"{name} is not a setting; docs/settings.md lists them all.")
     try:
-        settings = Settings() if environ is None else Settings(**_values(names))
+        settings = Settings.model_validate(_values(names))
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()

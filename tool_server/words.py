@@ -25,7 +25,8 @@ WORDS: dict[str, dict[Language, str]] = {
         "zh": "我目前只能读文字消息，请把问题用文字发给我。",
         "en": "I can only read text so far. Please write your question.",
     },
-    "sources": {"zh": "来源：", "en": "Sources: "},
+    "sources": {"zh": "来源：", "en": "Source: "},
+    "list": {"zh": "；", "en": "; "},
     "ai_label": {"zh": "（内容由 AI 生成）", "en": "(AI-generated)"},
 }
 

@@ -17,6 +17,8 @@ from tool_server.errors import BadRequest, NotFound
 from tool_server.words import Language
 
 ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+# Taken by the routes below `/channel`.
+RESERVED = ("accounts",)
 
 
 class Account(BaseModel):
@@ -99,7 +101,7 @@ class Accounts:
 
     def save(self, name: str, account: Account) -> None:
         """Create or replace; raises `BadRequest` for a name or a Dify host that is not possible."""
-        if not ID.fullmatch(name):
+        if not ID.fullmatch(name) or name in RESERVED:
             raise BadRequest(
                 "An account's name has 1 to 64 small letters, digits, '-' and '_'.", param="account"
             )

@@ -43,7 +43,7 @@ class ChannelSettings(BaseModel):
     channel_queue_limit: int = Field(
         1000,
         ge=1,
-        description="Messages that may be unanswered at once; beyond it callbacks get a 503 and the platform delivers again.",
+        description="Messages that may be unanswered at once; beyond it callbacks get a 503 and are delivered again.",
     )
     channel_worker_slots: int = Field(
         8, ge=1, le=128, description="Messages that one worker process answers at once."

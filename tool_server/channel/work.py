@@ -62,6 +62,14 @@ class Work:
         self._lease_s = lease_s
         self._ticket_ttl_s = ticket_ttl_s
 
+    def waiting(self) -> bool:
+        """Whether any message may be free; a cheap question before the write that `lease` is."""
+        now = time.time()
+        free = sa.select(messages.c.id).where(
+            UNFINISHED, messages.c.next_at <= now, messages.c.lease_until <= now
+        )
+        return self._database.read(lambda db: db.scalar(free.limit(1)) is not None)
+
     def lease(self) -> Job | None:
         """The oldest message that may be worked on now; one at a time per conversation."""
         return self._database.write(self._lease)

@@ -1,1 +1,8 @@
-"""One module per surface: its limits and the verbs verify, decode, reply, push."""
+"""One module per surface: its limits and the verbs verify, decode, seal_reply, send_body."""
+
+from collections.abc import Mapping
+
+from tool_server.channel.surface import Surface
+from tool_server.channel.surfaces import wecom_app
+
+SURFACES: Mapping[str, Surface] = {"wecom_app": wecom_app}

@@ -5,22 +5,18 @@ Limits and codes: developer.work.weixin.qq.com, documents 90236, 90238-90241 and
 
 import json
 import secrets
-import time
-from typing import Any
+from collections.abc import Mapping
 
 from tool_server.channel import wxxml
 from tool_server.channel.accounts import Account
-from tool_server.channel.surface import Callback, Incoming, Limits
+from tool_server.channel.surface import Callback, Incoming, Limits, Refused
 from tool_server.channel.wxcrypt import CryptoError
 
-# A text has 2048 bytes, the rest is cut silently (90236). The tail makes each piece unique.
-LIMITS = Limits(piece_bytes=2048, piece_tail_bytes=24)
-# The platform drops the same JSON to the same user within this time (90236: at most 4 hours).
+# A text has 2048 bytes, the rest is cut silently (90236).
+LIMITS = Limits(piece_bytes=2048, number_bytes=16)
+# The platform drops the same request to the same user within this time (90236: default 1800 s, at most 4 hours).
 DUPLICATE_WINDOW_S = 1800
-
-
-class Refused(Exception):
-    """A callback that is not to be trusted; the reason is for the log, never for the sender."""
+LONGEST_DUPLICATE_WINDOW_S = 14400
 
 
 def verify(account: Account, callback: Callback) -> str:
@@ -59,23 +55,26 @@ def decode(account: Account, callback: Callback, *, window_s: int, now: float) -
     return _incoming(account, fields)
 
 
-def seal_reply(account: Account, message: Any, text: str) -> bytes:
+def seal_reply(account: Account, user: str, text: str, *, now: float) -> bytes:
     """The bytes of a passive reply; made once, every delivery of the message gets the same."""
-    now = int(time.time())
-    inner = wxxml.reply(text, to=message.user, sender=account.corp_id, created_at=now)
-    sealed = account.crypt().seal(inner, timestamp=str(now), nonce=secrets.token_hex(8))
+    inner = wxxml.reply(text, to=user, sender=account.corp_id, created_at=int(now))
+    sealed = account.crypt().seal(inner, timestamp=str(int(now)), nonce=secrets.token_hex(8))
     return wxxml.envelope(sealed)
 
 
-def send_body(account: Account, user: str, text: str) -> str:
-    """The JSON of one message/send. A retry sends exactly these bytes, so that the platform can drop it."""
+def send_body(account: Account, user: str, text: str, *, message_id: int) -> str:
+    """The JSON of one message/send. A retry sends exactly these bytes, so that the platform can drop it.
+
+    Two answers with one text ("I don't know") must not be taken for a retry: the window differs by message.
+    """
+    spread = LONGEST_DUPLICATE_WINDOW_S - DUPLICATE_WINDOW_S
     body = {
         "touser": user,
         "msgtype": "text",
         "agentid": account.agent_id,
         "text": {"content": wxxml.clean(text)},
         "enable_duplicate_check": 1,
-        "duplicate_check_interval": DUPLICATE_WINDOW_S,
+        "duplicate_check_interval": DUPLICATE_WINDOW_S + message_id % spread,
     }
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
@@ -88,7 +87,7 @@ def _check_window(timestamp: str, window_s: int, now: float) -> None:
         raise Refused("timestamp")
 
 
-def _incoming(account: Account, fields: Any) -> Incoming:
+def _incoming(account: Account, fields: Mapping[str, str]) -> Incoming:
     user, kind = fields.get("FromUserName", ""), fields.get("MsgType", "")
     sent_at = fields.get("CreateTime", "")
     if not user or not kind or not sent_at.isdigit():

@@ -1,0 +1,86 @@
+"""The callback crypto against the published and derived test values."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tool_server.channel.wxcrypt import CryptoError, WxCrypt
+
+VECTORS: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[1] / "vectors" / "wechat-callback-vectors.json").read_text()
+)["vectors"]
+KEY = "R/azTixs1CVSRo/fDJP5i4DORZC8RTls1fExFZ3+zSc"
+
+
+def of_kind(*kinds: str) -> list[Any]:
+    found = [vector for vector in VECTORS if vector["kind"] in kinds]
+    assert found
+    return [pytest.param(vector, id=vector["id"]) for vector in found]
+
+
+def crypt_of(vector: dict[str, Any]) -> WxCrypt:
+    return WxCrypt(vector["token"], vector["encoding_aes_key"], vector["receive_id"])
+
+
+def open_vector(vector: dict[str, Any]) -> str:
+    crypt = crypt_of(vector)
+    signature = vector.get("msg_signature") or crypt.sign(
+        vector["timestamp"], vector["nonce"], vector["encrypt"]
+    )
+    return crypt.open(
+        vector["encrypt"],
+        signature=signature,
+        timestamp=vector["timestamp"],
+        nonce=vector["nonce"],
+    )
+
+
+@pytest.mark.parametrize("vector", of_kind("url_verify", "decrypt"))
+def test_a_published_message_opens(vector: dict[str, Any]) -> None:
+    message = open_vector(vector)
+    assert len(message.encode()) == vector["check"]["msg_bytes"]
+    assert vector.get("plaintext", message) == message
+
+
+@pytest.mark.parametrize("vector", of_kind("encrypt_fixed_random"))
+def test_sealing_with_the_published_random_gives_the_published_bytes(
+    vector: dict[str, Any],
+) -> None:
+    sealed = crypt_of(vector).seal(
+        vector["plaintext"],
+        timestamp=vector.get("timestamp", "1"),
+        nonce=vector.get("nonce", "n"),
+        random=vector["random16"].encode(),
+    )
+    assert sealed.encrypt == vector["encrypt"]
+    assert vector.get("msg_signature", sealed.signature) == sealed.signature
+
+
+@pytest.mark.parametrize("vector", of_kind("must_reject"))
+def test_a_bad_message_is_refused_with_one_kind_of_error(vector: dict[str, Any]) -> None:
+    with pytest.raises(CryptoError):
+        open_vector(vector)
+
+
+@given(st.text(), st.text(alphabet="0123456789", max_size=12), st.text(max_size=12))
+def test_what_is_sealed_opens_again(message: str, timestamp: str, nonce: str) -> None:
+    message = message.encode("utf-8", "ignore").decode()
+    nonce = nonce.encode("utf-8", "ignore").decode()
+    crypt = WxCrypt("token", KEY, "corp")
+    sealed = crypt.seal(message, timestamp=timestamp, nonce=nonce)
+    opened = crypt.open(
+        sealed.encrypt, signature=sealed.signature, timestamp=timestamp, nonce=nonce
+    )
+    assert opened == message
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_it_fail_otherwise(noise: bytes) -> None:
+    crypt = WxCrypt("token", KEY, "corp")
+    encrypt = noise.decode("latin-1")
+    with pytest.raises(CryptoError):
+        crypt.open(encrypt, signature=crypt.sign("1", "2", encrypt), timestamp="1", nonce="2")

@@ -1,0 +1,88 @@
+"""The first half of the message path: a callback arrives, is verified, claimed, stored, and answered if there is time.
+
+Nothing is acknowledged before it is on disk. The worker (`worker.py`) does the rest.
+"""
+
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from tool_server import wake
+from tool_server.channel.accounts import Account
+from tool_server.channel.ledger import Claim
+from tool_server.channel.services import Services
+from tool_server.channel.surface import Callback, Incoming, Refused
+from tool_server.channel.surfaces import SURFACES
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the platform gets with its 200: the sealed passive reply, or nothing."""
+
+    body: bytes = b""
+
+
+def check_address(services: Services, name: str, callback: Callback) -> str:
+    """The platform's GET check when an administrator saves the callback URL. Raises `Refused`."""
+    account = _account(services, name)
+    return SURFACES[account.surface].verify(account, callback)
+
+
+def receive(services: Services, name: str, callback: Callback) -> Reply:
+    """One delivery of one message. Raises `Refused` (not from the platform) and `Unavailable` (queue full)."""
+    started = time.monotonic()
+    account = _account(services, name)
+    incoming = decode(services, account, callback)
+    with services.room.seat(_patience(services, callback)) as wait_s:
+        claim = claim_message(services, name, incoming, wait_s)
+        services.metrics.claimed(time.monotonic() - started, new=claim.new)
+        return Reply(await_reply(services, claim, started + wait_s) or b"")
+
+
+def decode(services: Services, account: Account, callback: Callback) -> Incoming:
+    """Signature, decryption, receive id, shape: in this order, all or nothing."""
+    window_s = services.settings.channel_callback_window_s
+    surface = SURFACES[account.surface]
+    return surface.decode(account, callback, window_s=window_s, now=time.time())
+
+
+def claim_message(services: Services, name: str, incoming: Incoming, wait_s: float) -> Claim:
+    """The atomic insert that makes a message ours exactly once; wakes a worker for a new one."""
+    wait_until = time.time() + wait_s if wait_s else 0.0
+    claim = services.ledger.claim(name, incoming, wait_until=wait_until)
+    log.info("callback.claimed", message=claim.message_id, new=claim.new, kind=incoming.kind)
+    kind, payload = ("worker", "") if claim.new else ("web", str(claim.message_id))
+    wake.ring(services.settings.run_dir, kind, payload)
+    return claim
+
+
+def await_reply(services: Services, claim: Claim, deadline: float) -> bytes | None:
+    """The passive reply, if this connection is the newest and the answer is there in time; else None."""
+    if claim.mode == "push":
+        return None
+    with services.room.listen(claim.message_id) as rung:
+        while True:
+            view = services.ledger.view(claim.message_id)
+            if view.mode == "passive":
+                return services.ledger.fetch(claim)
+            if view.mode == "push" or view.connections != claim.connection:
+                return None
+            if not rung.wait(deadline - time.monotonic()):
+                services.ledger.stop_waiting(claim)
+                return services.ledger.fetch(claim)  # the answer may have come in this moment
+
+
+def _account(services: Services, name: str) -> Account:
+    """An unknown account answers like a bad signature: its name is not to be guessed."""
+    account = services.accounts.get(name)
+    if account is None or not account.enabled:
+        raise Refused("no such account")
+    return account
+
+
+def _patience(services: Services, callback: Callback) -> float:
+    settings = services.settings
+    return settings.channel_relay_wait_s if callback.relayed else settings.channel_wait_s
