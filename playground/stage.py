@@ -136,6 +136,11 @@ class Stage:
     def attack(self, kind: str) -> dict[str, Any]:
         return self._platform("POST", "/playground/attack", json={"kind": kind})
 
+    def script(self, call: str, fault: str, *, times: int = 1, **more: Any) -> None:
+        """Make the next `times` calls of one platform route fail in one way."""
+        body = {"call": call, "fault": fault, "times": times, **more}
+        self._platform("POST", "/playground/script", json=body)
+
     def counts(self) -> dict[str, Any]:
         return self._platform("GET", "/playground/counts")
 

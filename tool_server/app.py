@@ -32,7 +32,7 @@ def create_app(settings: Settings) -> Flask:
     app.json.ensure_ascii = False  # type: ignore[attr-defined]  # DefaultJSONProvider has it
     keys = Keys.load(settings)
     registry = tool_server.metrics.build_registry(settings.run_dir)
-    channel = Services.open(settings, registry)
+    channel = app.extensions["channel"] = Services.open(settings, registry)
     app.register_blueprint(tool_server.health.blueprint(settings, registry))
     if settings.model_enabled:
         app.register_blueprint(tool_server.model.routes.blueprint(settings, keys, registry))

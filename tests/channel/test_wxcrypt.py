@@ -1,5 +1,6 @@
 """The callback crypto against the published and derived test values."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,11 @@ def open_vector(vector: dict[str, Any]) -> str:
 @pytest.mark.parametrize("vector", of_kind("url_verify", "decrypt"))
 def test_a_published_message_opens(vector: dict[str, Any]) -> None:
     message = open_vector(vector)
-    assert len(message.encode()) == vector["check"]["msg_bytes"]
+    check = vector["check"]
     assert vector.get("plaintext", message) == message
+    assert hashlib.sha256(message.encode()).hexdigest() == check.get(
+        "msg_sha256", hashlib.sha256(vector.get("plaintext", "").encode()).hexdigest()
+    )
 
 
 @pytest.mark.parametrize("vector", of_kind("encrypt_fixed_random"))

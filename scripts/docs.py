@@ -1,0 +1,50 @@
+"""Writes the pages that are made from the code: `docs/settings.md`. Called by `make docs`; a test holds the page to it."""
+
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from tool_server.channel.settings import ChannelSettings
+from tool_server.knowledge.settings import KnowledgeSettings
+from tool_server.model.settings import ModelSettings
+from tool_server.settings import PREFIX, Settings
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PARTS = (
+    ("Model", ModelSettings),
+    ("Knowledge", KnowledgeSettings),
+    ("Channel", ChannelSettings),
+)
+HEAD = """# Settings
+
+Made by `make docs` from the code. Each setting is an environment variable, read once at the start. One that is unknown
+or has a bad value refuses to start with a sentence that names it.
+"""
+
+
+def settings_page() -> str:
+    """The whole page."""
+    parted = {name for _, part in PARTS for name in part.model_fields}
+    general = {name: field for name, field in Settings.model_fields.items() if name not in parted}
+    tables = [_table("General", general)]
+    tables += [_table(title, part.model_fields) for title, part in PARTS]
+    return HEAD + "\n" + "\n".join(tables)
+
+
+def _table(title: str, fields: dict[str, FieldInfo]) -> str:
+    rows = [
+        f"| `{PREFIX}{name.upper()}` | {_default(field)} | {field.description} |"
+        for name, field in fields.items()
+    ]
+    return "\n".join(
+        [f"## {title}", "", "| variable | default | meaning |", "|---|---|---|", *rows, ""]
+    )
+
+
+def _default(field: FieldInfo) -> str:
+    value = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+    return f"`{value}`" if value and value != "." else "–"
+
+
+if __name__ == "__main__":
+    (DOCS / "settings.md").write_text(settings_page())
