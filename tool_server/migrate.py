@@ -1,4 +1,4 @@
-"""Bringing the database to this version's tables: Alembic, one process at a time; called at every start."""
+"""Bringing the databases to this version's tables: Alembic, one process at a time; called at every start."""
 
 import fcntl
 from pathlib import Path
@@ -8,9 +8,12 @@ import alembic.config
 import sqlalchemy as sa
 
 from tool_server.database import Database, url_of
+from tool_server.knowledge import catalogue
 from tool_server.settings import Settings
 
-HERE = Path(__file__).parent / "migrations"
+HERE = Path(__file__).parent
+LEDGER = HERE / "migrations"
+CATALOGUE = HERE / "knowledge" / "migrations"
 
 
 def migrate(settings: Settings) -> None:
@@ -19,16 +22,23 @@ def migrate(settings: Settings) -> None:
     settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (settings.data_dir / "migrate.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        database = Database(url_of(settings))
-        try:
-            with database.engine.connect().execution_options(shenqiao_writes=True) as connection:
-                _upgrade(connection)
-        finally:
-            database.close()
+        _upgrade(url_of(settings), LEDGER)
+        if settings.knowledge_enabled:
+            _upgrade(catalogue.url_of(settings), CATALOGUE)
 
 
-def _upgrade(connection: sa.Connection) -> None:
+def _upgrade(url: str, scripts: Path) -> None:
+    database = Database(url)
+    try:
+        writing = database.engine.connect().execution_options(shenqiao_writes=True)
+        with writing as connection:
+            _run(connection, scripts)
+    finally:
+        database.close()
+
+
+def _run(connection: sa.Connection, scripts: Path) -> None:
     config = alembic.config.Config()
-    config.set_main_option("script_location", str(HERE))
+    config.set_main_option("script_location", str(scripts))
     config.attributes["connection"] = connection
     alembic.command.upgrade(config, "head")

@@ -1,0 +1,176 @@
+"""The catalogue: which documents there are, their passages, in which order they changed. The truth behind the index."""
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from tool_server.database import Database
+from tool_server.knowledge.document import Document, Section, StoredPassage, document_id, passage_id
+from tool_server.knowledge.schema import documents, passages
+from tool_server.settings import Settings
+
+
+@dataclass(frozen=True)
+class Base:
+    """A knowledge base and its size."""
+
+    name: str
+    documents: int
+    passages: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """A document whose passages the index has to take over."""
+
+    document_id: str
+    sequence: int
+
+
+class Catalogue:
+    """Documents and passages; each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Catalogue":
+        return cls(Database(url_of(settings)))
+
+    def close(self) -> None:
+        self._database.close()
+
+    def bases(self) -> list[Base]:
+        counted = (
+            sa.select(
+                documents.c.base,
+                sa.func.count(sa.distinct(documents.c.id)),
+                sa.func.count(passages.c.id),
+            )
+            .select_from(documents.outerjoin(passages))
+            .group_by(documents.c.base)
+            .order_by(documents.c.base)
+        )
+        return self._database.read(lambda db: [Base(*row) for row in db.execute(counted)])
+
+    def has_base(self, name: str) -> bool:
+        found = sa.select(documents.c.id).where(documents.c.base == name).limit(1)
+        return self._database.read(lambda db: db.scalar(found) is not None)
+
+    def put(
+        self, base: str, batch: Sequence[Document], pieces: Mapping[str, Sequence[Section]]
+    ) -> int:
+        """Store documents and their passages (by source id), each instead of its old version; how many changed."""
+        return self._database.write(lambda db: _put(db, base, batch, pieces))
+
+    def passages(self, ids: Collection[str]) -> dict[str, StoredPassage]:
+        """The passages of these ids; one that has gone meanwhile is left out."""
+        found = _STORED.where(passages.c.id.in_(ids))
+        return self._database.read(
+            lambda db: {row.id: StoredPassage(**row._mapping) for row in db.execute(found)}
+        )
+
+    def passages_of(self, document: str) -> list[StoredPassage]:
+        found = _STORED.where(passages.c.document_id == document).order_by(passages.c.ordinal)
+        return self._database.read(
+            lambda db: [StoredPassage(**row._mapping) for row in db.execute(found)]
+        )
+
+    def sequence(self) -> int:
+        """The number of the last change."""
+        return self._database.read(_last_sequence)
+
+    def changes(self, after: int, limit: int) -> list[Change]:
+        """Documents that changed after `after`, oldest first."""
+        found = (
+            sa.select(documents.c.id, documents.c.sequence)
+            .where(documents.c.sequence > after)
+            .order_by(documents.c.sequence)
+            .limit(limit)
+        )
+        return self._database.read(lambda db: [Change(*row) for row in db.execute(found)])
+
+
+_STORED = sa.select(
+    passages.c.id,
+    passages.c.document_id,
+    documents.c.base,
+    documents.c.source_id,
+    documents.c.title.label("document_title"),
+    documents.c.url,
+    passages.c.heading,
+    passages.c.ordinal,
+    passages.c.text,
+).join(documents)
+
+
+def url_of(settings: Settings) -> str:
+    """Where the catalogue lives: a file of its own, so that a large ingest never holds up the ledger."""
+    return f"sqlite:///{Path(settings.data_dir).absolute() / 'catalogue.db'}"
+
+
+def _put(
+    db: sa.Connection,
+    base: str,
+    batch: Sequence[Document],
+    pieces: Mapping[str, Sequence[Section]],
+) -> int:
+    sequence, changed = _last_sequence(db), 0
+    for document in batch:
+        if _is_same(db, base, document):
+            continue
+        sequence, changed = sequence + 1, changed + 1
+        _replace(db, base, document, pieces[document.source_id], sequence)
+    return changed
+
+
+def _is_same(db: sa.Connection, base: str, document: Document) -> bool:
+    held = db.scalar(
+        sa.select(documents.c.digest).where(documents.c.id == document_id(base, document.source_id))
+    )
+    return held == document.digest()
+
+
+def _replace(
+    db: sa.Connection,
+    base: str,
+    document: Document,
+    pieces: Sequence[Section],
+    sequence: int,
+) -> None:
+    key = document_id(base, document.source_id)
+    version = db.scalar(sa.select(documents.c.version).where(documents.c.id == key)) or 0
+    db.execute(sa.delete(passages).where(passages.c.document_id == key))
+    db.execute(sa.delete(documents).where(documents.c.id == key))
+    db.execute(
+        sa.insert(documents).values(
+            id=key,
+            base=base,
+            source_id=document.source_id,
+            title=document.title[:500],
+            url=document.url[:1000],
+            digest=document.digest(),
+            version=version + 1,
+            sequence=sequence,
+            updated_at=time.time(),
+        )
+    )
+    rows = [
+        {
+            "id": passage_id(key, ordinal),
+            "document_id": key,
+            "ordinal": ordinal,
+            "heading": piece.heading[:500],
+            "text": piece.text,
+        }
+        for ordinal, piece in enumerate(pieces)
+    ]
+    if rows:
+        db.execute(sa.insert(passages), rows)
+
+
+def _last_sequence(db: sa.Connection) -> int:
+    return db.scalar(sa.select(sa.func.max(documents.c.sequence))) or 0

@@ -1,0 +1,41 @@
+"""Cutting sections into passages: whole where they are short, at paragraph and sentence ends where they are long."""
+
+import re
+from collections.abc import Iterator
+
+from tool_server.knowledge.document import Document, Section
+
+PARAGRAPH = re.compile(r"\n\s*\n")
+SENTENCE = re.compile(r"(?<=[。！？!?；;])|(?<=[.])(?=\s)|\n")
+
+
+def cut(document: Document, limit: int) -> list[Section]:
+    """A document's passages, each at most `limit` characters, under their headings."""
+    return [
+        Section(section.heading, text)
+        for section in document.sections
+        for text in _pack(_units(section.text, limit), limit)
+    ]
+
+
+def _units(text: str, limit: int) -> Iterator[str]:
+    """Paragraphs; of those that are too long the sentences; of those that are too long slices."""
+    for paragraph in PARAGRAPH.split(text):
+        if len(paragraph) <= limit:
+            yield paragraph.strip() + "\n"
+            continue
+        for sentence in SENTENCE.split(paragraph):
+            for start in range(0, len(sentence), limit):
+                yield sentence[start : start + limit]
+
+
+def _pack(units: Iterator[str], limit: int) -> Iterator[str]:
+    """As many units as fit into one passage."""
+    held = ""
+    for unit in units:
+        if held.strip() and len(held) + len(unit) > limit:
+            yield held.strip()
+            held = ""
+        held += unit
+    if held.strip():
+        yield held.strip()

@@ -1,0 +1,38 @@
+"""Knowledge's settings; read through `tool_server.settings.Settings`."""
+
+from pydantic import BaseModel, Field
+
+
+class KnowledgeSettings(BaseModel):
+    """Limits of ingestion and search, and the two measured weights."""
+
+    knowledge_title_weight: float = Field(
+        0.2,
+        ge=0,
+        le=10,
+        description="Weight of a title beside its passage; more ruins the ranking where many share one title.",
+    )
+    knowledge_found_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Share of a question's weight that the best passage must hold to count as found.",
+    )
+    knowledge_top_k_limit: int = Field(
+        50, ge=1, le=1000, description="Most passages that one search may ask for."
+    )
+    knowledge_query_tokens: int = Field(
+        512, ge=8, le=8192, description="Distinct tokens of a question that are searched for."
+    )
+    knowledge_query_characters: int = Field(
+        8000, ge=100, le=100000, description="Characters that a question may have."
+    )
+    knowledge_passage_characters: int = Field(
+        600, ge=100, le=20000, description="Characters after which a section is cut into passages."
+    )
+    knowledge_file_limit: int = Field(
+        20 * 1024 * 1024, ge=1024, description="Bytes that one file may have."
+    )
+    knowledge_batch_documents: int = Field(
+        200, ge=1, le=10000, description="Documents that one commit of an ingest holds."
+    )
