@@ -26,13 +26,13 @@ from scripts.demo_model.prompt import render
 SEED = 20
 BATCH = 32
 POOL = 16  # batches that are drawn together and sorted by length
-PEAK_RATE = 3e-3
-WARM_UP = 200
-REPEATS = (
-    0.07  # share of the steps in which random runs of tokens are shown twice: copying forms first
-)
-MADE_UP_ONLY = 0.16  # up to here only made-up facts follow
-MADE_UP = 0.35  # their share afterwards
+PEAK_RATE = 1e-3  # at 3e-3 copying does not form
+WARM_UP = 100
+SPREAD = 0.06  # of the first weights; with the usual 0.02 copying forms three times later
+REPEATS = 1100  # steps in which random runs of tokens are shown twice: copying forms first
+MADE_UP_ONLY = 2200  # up to here only made-up facts follow
+MADE_UP = 0.3  # their share afterwards
+FEW = 200  # kinds of tokens in most of the repeats
 LONGEST_ANSWER = 96
 SAVE_S = 120.0
 
@@ -51,7 +51,14 @@ def main(folder: Path, steps: int, only_evaluate: bool, resume: bool, threads: i
     if not only_evaluate:
         tokenizer = tokenizers.build(corpus)
         model = load(folder) if resume else new_model(tokenizer)
-        train(model, tokenizer, corpus, folder, steps, seed=SEED + resume)
+        train(
+            model,
+            tokenizer,
+            corpus,
+            folder,
+            range(MADE_UP_ONLY * resume, steps),
+            seed=SEED + resume,
+        )
     model, tokenizer = load(folder), Tokenizer.from_file(str(folder / "tokenizer.json"))
     click.echo(table(evaluate(corpus, lambda asked: answer(model, tokenizer, asked))))
 
@@ -66,6 +73,7 @@ def new_model(tokenizer: Tokenizer) -> Qwen2ForCausalLM:
         num_key_value_heads=2,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
+        initializer_range=SPREAD,
         bos_token_id=None,
         eos_token_id=tokenizer.token_to_id(tokenizers.END),
         pad_token_id=tokenizer.token_to_id(tokenizers.PAD),
@@ -80,27 +88,27 @@ def train(
     tokenizer: Tokenizer,
     corpus: corpora.Corpus,
     folder: Path,
-    steps: int,
+    steps: range,
     *,
     seed: int,
 ) -> None:
     """AdamW on the loss of the answers alone; saves each two minutes and at the end."""
     examples = Examples(corpus, seed, _alphabets(tokenizer))
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.05
+        model.parameters(), lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.01
     )
     model.train()
     batches: list[tuple[torch.Tensor, torch.Tensor]] = []
     saved_at = time.monotonic()
-    for step in range(steps):
-        if step < steps * REPEATS:
-            batches = [_repeats(tokenizer.get_vocab_size(), step / (steps * REPEATS))]
+    for step in steps:
+        if step < REPEATS:
+            batches = [_repeats(tokenizer.get_vocab_size(), few=step < REPEATS * 0.8)]
         elif not batches:
-            made_up = 1.0 if step < steps * MADE_UP_ONLY else MADE_UP
+            made_up = 1.0 if step < MADE_UP_ONLY else MADE_UP
             batches = _draw(examples, tokenizer, made_up)
         tokens, labels = batches.pop()
         for group in optimizer.param_groups:
-            group["lr"] = _rate(step, steps)
+            group["lr"] = _rate(step - steps.start, len(steps))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             states = model.model(input_ids=tokens).last_hidden_state
             told = labels[:, 1:] >= 0  # only what is learnt is worth its logits
@@ -212,14 +220,11 @@ def _batch(
     return tokens, labels
 
 
-def _repeats(vocabulary: int, progress: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random tokens, twice; of few kinds at first, of all at the end. What comes again is what is learnt."""
-    kinds = int(100 + (vocabulary - 100) * min(1.0, progress * 1.3))
-    allowed = (
-        torch.randperm(vocabulary)[:kinds] if progress > 0.2 else torch.arange(262, 262 + kinds)
-    )
-    width = int(torch.randint(12, 48, ()))
-    run = allowed[torch.randint(0, len(allowed), (BATCH * 2, width))]
+def _repeats(vocabulary: int, *, few: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random tokens, twice; what comes again is what is learnt."""
+    first = len(tokenizers.SPECIAL) + len(tokenizers.BYTES) if few else len(tokenizers.SPECIAL)
+    width = int(torch.randint(8, 24, ()))
+    run = torch.randint(first, first + FEW if few else vocabulary, (BATCH, width))
     tokens = torch.cat((run, run), dim=1)
     labels = tokens.clone()
     labels[:, : width + 1] = -100

@@ -24,7 +24,7 @@ def main(settings: Settings, descriptor: int | None = None) -> None:
     _Gunicorn(settings, descriptor).run()
 
 
-class _Gunicorn(gunicorn.app.base.BaseApplication):
+class _Gunicorn(gunicorn.app.base.BaseApplication):  # type: ignore[misc]  # it has no types
     def __init__(self, settings: Settings, descriptor: int | None) -> None:
         self._settings = settings
         self._descriptor = descriptor

@@ -25,7 +25,10 @@ class ModelSettings(BaseModel):
         description="Number format of weights and activations; bfloat16 on GPUs and on CPUs that have it.",
     )
     model_threads: int = Field(
-        1, ge=1, le=256, description="CPU threads of one engine step; leave a core for everything else."
+        1,
+        ge=1,
+        le=256,
+        description="CPU threads of one engine step; leave a core for everything else.",
     )
     model_max_batch_tokens: int = Field(
         1024,
@@ -37,16 +40,23 @@ class ModelSettings(BaseModel):
         32, ge=8, le=1024, description="Tokens of one page of the key-value cache."
     )
     model_pages: int = Field(
-        512, ge=8, description="Pages of the key-value cache: with the tokens of one page, its size."
+        512,
+        ge=8,
+        description="Pages of the key-value cache: with the tokens of one page, its size.",
     )
     model_max_running: int = Field(
         16, ge=1, le=1024, description="Answers that the engine makes at once."
     )
     model_max_queued: int = Field(
-        64, ge=0, le=10000, description="Requests that wait for the engine; one more gets a 429 at once."
+        64,
+        ge=0,
+        le=10000,
+        description="Requests that wait for the engine; one more gets a 429 at once.",
     )
     model_max_prompt_tokens: int = Field(
-        8192, ge=1, description="Tokens that one prompt may have; the model's own limit holds as well."
+        8192,
+        ge=1,
+        description="Tokens that one prompt may have; the model's own limit holds as well.",
     )
     model_max_tokens: int = Field(
         4096, ge=1, description="Most tokens of one answer, reasoning included."

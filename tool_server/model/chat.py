@@ -1,0 +1,188 @@
+"""The token path: messages → prompt → engine → text → pieces of an answer; called by the routes.
+
+Admission is the engine's (it alone sees all web processes); what it refuses is an HTTP error before the first byte.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import structlog
+
+from tool_server.errors import ApiError, BadRequest, Busy, Unavailable
+from tool_server.model.client import EngineClient, Progress, Stream
+from tool_server.model.request import ChatRequest
+from tool_server.model.text import Detokenizer, Piece, ReasoningSplitter, StopStrings
+from tool_server.model.tokenizer import ChatTokenizer
+from tool_server.model.wire import Accepted, Finish, FinishReason, Refused, Submit
+from tool_server.settings import Settings
+
+log = structlog.get_logger()
+
+# The engine answers a submission at once; without an answer in this time it hangs.
+ADMISSION_S = 10.0
+# How often a silent stream is looked at: a heartbeat for the client, which also shows whether it is still there.
+TICK_S = 1.0
+DEFAULT_TEMPERATURE = 0.6
+DEFAULT_TOP_P = 0.95
+BUSY_RETRY_S = 2
+
+
+class EngineFailed(ApiError):
+    """The engine failed in the middle of an answer."""
+
+    status = 502
+    code = "engine_failed"
+    retry = True
+
+
+@dataclass(frozen=True)
+class Model:
+    """What answering needs: the settings, the tokenizer, the engine."""
+
+    settings: Settings
+    tokenizer: ChatTokenizer
+    engine: EngineClient
+
+    @property
+    def context_tokens(self) -> int:
+        """Most tokens of prompt and answer together."""
+        pages = self.settings.model_pages - 1
+        return min(self.tokenizer.context_tokens, pages * self.settings.model_page_tokens)
+
+
+@dataclass
+class Answer:
+    """An answer on its way: `pieces` gives text as it comes, afterwards the counts are right."""
+
+    id: str
+    prompt_tokens: int
+    stream: Stream
+    detokenizer: Detokenizer
+    stops: StopStrings
+    splitter: ReasoningSplitter
+    started: float
+    completion_tokens: int = 0
+    first_token_s: float | None = None
+    finish_reason: FinishReason = "stop"
+    finish: Finish | None = field(default=None)
+
+
+def start(model: Model, request: ChatRequest) -> Answer:
+    """Render, tokenise, submit. Raises `BadRequest`, `Busy`, `Unavailable` before anything was sent to the client."""
+    started = time.monotonic()
+    prompt = render(model, request)
+    tokens = model.tokenizer.encode(prompt)
+    submission = build_submission(model, request, tokens)
+    stream = submit(model.engine, submission)
+    return Answer(
+        id=submission.id,
+        prompt_tokens=len(tokens),
+        stream=stream,
+        detokenizer=Detokenizer(model.tokenizer.decode),
+        stops=StopStrings(request.stops()),
+        splitter=ReasoningSplitter(inside=prompt.rstrip().endswith("<think>")),
+        started=started,
+    )
+
+
+def render(model: Model, request: ChatRequest) -> str:
+    """The prompt's text, by the checkpoint's own chat template."""
+    messages = [message.plain() for message in request.messages]
+    return model.tokenizer.render(messages, **(request.chat_template_kwargs or {}))
+
+
+def build_submission(model: Model, request: ChatRequest, tokens: list[int]) -> Submit:
+    """What the engine is asked for, within the limits. Raises `BadRequest`."""
+    settings = model.settings
+    room = model.context_tokens - len(tokens)
+    if room < 1 or len(tokens) > settings.model_max_prompt_tokens:
+        raise BadRequest(
+            f"messages: {len(tokens)} tokens are too many; this model takes "
+            f"{min(model.context_tokens - 1, settings.model_max_prompt_tokens)}.",
+            code="context_length_exceeded",
+            param="messages",
+        )
+    wanted = request.wanted_tokens() or settings.model_default_max_tokens
+    temperature = DEFAULT_TEMPERATURE if request.temperature is None else request.temperature
+    return Submit(
+        id=f"chatcmpl-{secrets.token_hex(12)}",
+        prompt=tokens,
+        max_tokens=min(wanted, settings.model_max_tokens, room),
+        temperature=temperature,
+        top_p=DEFAULT_TOP_P if request.top_p is None else request.top_p,
+    )
+
+
+def submit(engine: EngineClient, submission: Submit) -> Stream:
+    """Hand it to the engine and wait for its yes or no."""
+    stream = engine.submit(submission)
+    match stream.next(ADMISSION_S):
+        case Accepted():
+            return stream
+        case Refused(code="busy"):
+            raise Busy("All places are taken; try again in a moment.", retry_after=BUSY_RETRY_S)
+        case Refused(code="too_long", message=message):
+            raise BadRequest(message, code="context_length_exceeded", param="messages")
+    stream.cancel()
+    raise Unavailable(
+        "The engine does not answer; try again in a moment.", retry_after=BUSY_RETRY_S
+    )
+
+
+def pieces(answer: Answer, tick: Callable[[], bool] = lambda: False) -> Iterator[Piece | None]:
+    """The answer's text in order; None is a sign of life. Raises `EngineFailed`.
+
+    `tick` is asked each second of silence and before each wait: True means that nobody reads any more.
+    """
+    try:
+        while answer.finish is None and not answer.stops.hit:
+            if tick():
+                return
+            event = answer.stream.next(TICK_S)
+            if event is None:
+                yield None
+            elif isinstance(event, Progress):
+                yield from advance(answer, event)
+        yield from flush(answer)
+    finally:
+        answer.stream.cancel()
+        report(answer)
+
+
+def advance(answer: Answer, progress: Progress) -> Iterator[Piece]:
+    """One step's tokens: to text, up to a stop string, reasoning apart."""
+    if answer.first_token_s is None and progress.tokens:
+        answer.first_token_s = time.monotonic() - answer.started
+    answer.completion_tokens += len(progress.tokens)
+    answer.finish = progress.finish
+    if progress.finish is not None:
+        if progress.finish.reason == "error":
+            raise EngineFailed(progress.finish.message)
+        answer.finish_reason = progress.finish.reason
+    text = answer.stops.feed(answer.detokenizer.feed(progress.tokens))
+    yield from answer.splitter.feed(text)
+
+
+def flush(answer: Answer) -> Iterator[Piece]:
+    """What was held back, once it is sure that nothing follows."""
+    if answer.stops.hit:
+        answer.finish_reason = "stop"
+    else:
+        rest = answer.stops.feed(answer.detokenizer.end()) + answer.stops.end()
+        yield from answer.splitter.feed(rest)
+    yield from answer.splitter.end()
+
+
+def report(answer: Answer) -> None:
+    """One line per answer, for operators and for the demo's figures; never its text."""
+    log.info(
+        "model.finished",
+        id=answer.id,
+        prompt_tokens=answer.prompt_tokens,
+        completion_tokens=answer.completion_tokens,
+        first_token_s=round(answer.first_token_s or 0.0, 4),
+        engine_s=round(answer.finish.engine_s, 4) if answer.finish else None,
+        reason=answer.finish.reason if answer.finish else "cancelled",
+    )

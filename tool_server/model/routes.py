@@ -1,0 +1,138 @@
+"""The OpenAI wire: `/v1/chat/completions` and `/v1/models`."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+from flask import Blueprint, Response, jsonify, request
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from pydantic import ValidationError
+
+from tool_server.auth import Keys
+from tool_server.errors import ApiError, BadRequest, NotFound
+from tool_server.model import reply
+from tool_server.model.chat import Answer, Model, start
+from tool_server.model.client import EngineClient
+from tool_server.model.request import ChatRequest, Unsupported
+from tool_server.model.tokenizer import ChatTokenizer
+from tool_server.settings import Settings
+
+ENGINE_SOCKET = "engine.sock"
+
+
+def blueprint(settings: Settings, keys: Keys, registry: CollectorRegistry) -> Blueprint:
+    """Routes with a key of the scope `model`. Raises `SettingsError` when there is no model to serve."""
+    routes = Blueprint("model", __name__, url_prefix="/v1")
+    tokenizer = ChatTokenizer(settings.model_path)
+    model = Model(settings, tokenizer, EngineClient(settings.run_dir / ENGINE_SOCKET))
+    metrics = _Metrics(registry)
+
+    @routes.get("/models")
+    def models() -> Response:
+        keys.require("model")
+        return jsonify(object="list", data=[_describe(model)])
+
+    @routes.post("/chat/completions")
+    def chat_completions() -> Response:
+        keys.require("model")
+        try:
+            asked = read_request(settings.model_name)
+            answer = start(model, asked)
+        except ApiError as error:
+            metrics.requests.labels(str(error.status)).inc()
+            raise
+        metrics.requests.labels("200").inc()
+        if asked.stream:
+            usage = asked.stream_options is None or asked.stream_options.include_usage
+            events = reply.stream(answer, settings.model_name, usage=usage)
+            return Response(metrics.watch(answer, events), mimetype="text/event-stream")
+        body = reply.whole(answer, settings.model_name, client_gone())
+        metrics.finished(answer)
+        return jsonify(body)
+
+    return routes
+
+
+def read_request(served: str) -> ChatRequest:
+    """The body, checked. Raises `BadRequest` naming the field, and `NotFound` for another model."""
+    body = request.get_json(force=True)
+    try:
+        asked = ChatRequest.model_validate(body)
+    except ValidationError as error:
+        raise _named(error) from None
+    if asked.model != served:
+        raise NotFound(
+            f"The model {asked.model[:64]!r} is not served here.",
+            code="model_not_found",
+            param="model",
+        )
+    return asked
+
+
+def client_gone() -> Callable[[], bool]:
+    """Whether the caller of the current request has closed its connection."""
+    connection = request.environ.get("gunicorn.socket")
+    if not isinstance(connection, socket.socket):
+        return lambda: False
+
+    def gone() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        return False
+
+    return gone
+
+
+def _describe(model: Model) -> dict[str, object]:
+    """A model as OpenAI lists it, with what Dify's package reads besides."""
+    return {
+        "id": model.settings.model_name,
+        "object": "model",
+        "created": int(time.time()),
+        "owned_by": "shenqiao",
+        "context_length": model.context_tokens,
+    }
+
+
+def _named(error: ValidationError) -> BadRequest:
+    first = error.errors(include_url=False, include_input=False)[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, Unsupported):
+        return BadRequest(str(cause), code="unsupported_parameter", param=cause.field)
+    field = ".".join(str(part) for part in first["loc"]) or "body"
+    return BadRequest(f"{field}: {first['msg']}", param=field)
+
+
+class _Metrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "shenqiao_model_requests_total",
+            "Chat requests by HTTP status.",
+            ["code"],
+            registry=registry,
+        )
+        self._first_token = Histogram(
+            "shenqiao_model_first_token_seconds",
+            "From a request until its first token.",
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0),
+            registry=registry,
+        )
+        self._tokens = Counter(
+            "shenqiao_model_tokens_total",
+            "Tokens by kind: prompt, completion.",
+            ["kind"],
+            registry=registry,
+        )
+
+    def watch(self, answer: Answer, events: Iterator[str]) -> Iterator[str]:
+        try:
+            yield from events
+        finally:
+            self.finished(answer)
+
+    def finished(self, answer: Answer) -> None:
+        self._tokens.labels("prompt").inc(answer.prompt_tokens)
+        self._tokens.labels("completion").inc(answer.completion_tokens)
+        if answer.first_token_s is not None:
+            self._first_token.observe(answer.first_token_s)
