@@ -33,7 +33,8 @@ lint: install
 
 types: install
 	@$(BIN)/mypy tool_server playground scripts tests
-	@MYPYPATH= $(BIN)/mypy --config-file dify_plugin/mypy.ini
+	@$(BIN)/mypy --config-file dify_plugin/mypy.ini main.py dify_plugin/*.py dify_plugin/{provider,tools,endpoints}/*.py
+	@cd dify_plugin/model_provider && MYPYPATH=. ../../$(BIN)/mypy --config-file ../mypy.ini models provider main.py
 
 unit: install  ## Unit and contract tests.
 	@$(BIN)/python -m pytest -q tests --ignore=tests/plugins --ignore=tests/e2e --ignore=tests/reliability

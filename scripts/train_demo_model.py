@@ -29,17 +29,19 @@ POOL = 16  # batches that are drawn together and sorted by length
 PEAK_RATE = 1e-3  # at 3e-3 copying does not form
 WARM_UP = 100
 SPREAD = 0.06  # of the first weights; with the usual 0.02 copying forms three times later
-REPEATS = 1100  # steps in which random runs of tokens are shown twice: copying forms first
-MADE_UP_ONLY = 2200  # up to here only made-up facts follow
+FEW = 200  # kinds of tokens in the first repeats: with all of them at once copying does not form
+FEW_STEPS = 1500  # steps with these few
+REPEATS = 3000  # steps in which random runs of tokens are shown twice; more kinds come in little by little
+MADE_UP_ONLY = 4500  # up to here only made-up facts follow
 MADE_UP = 0.3  # their share afterwards
-FEW = 200  # kinds of tokens in most of the repeats
 LONGEST_ANSWER = 96
 SAVE_S = 120.0
+REPORTED = 100  # steps of one line
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--steps", default=8000, show_default=True)
+@click.option("--steps", default=11000, show_default=True)
 @click.option("--evaluate", "only_evaluate", is_flag=True)
 @click.option("--resume", is_flag=True)
 @click.option("--threads", default=1, show_default=True)
@@ -67,8 +69,8 @@ def new_model(tokenizer: Tokenizer) -> Qwen2ForCausalLM:
     config = Qwen2Config(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=128,
-        intermediate_size=384,
-        num_hidden_layers=4,
+        intermediate_size=512,
+        num_hidden_layers=3,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=1024,
@@ -99,10 +101,10 @@ def train(
     )
     model.train()
     batches: list[tuple[torch.Tensor, torch.Tensor]] = []
-    saved_at = time.monotonic()
+    saved_at, recent = time.monotonic(), 0.0
     for step in steps:
         if step < REPEATS:
-            batches = [_repeats(tokenizer.get_vocab_size(), few=step < REPEATS * 0.8)]
+            batches = [_repeats(tokenizer.get_vocab_size(), step)]
         elif not batches:
             made_up = 1.0 if step < MADE_UP_ONLY else MADE_UP
             batches = _draw(examples, tokenizer, made_up)
@@ -118,8 +120,10 @@ def train(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        if step % 100 == 0:
-            click.echo(f"step {step:6} loss {loss.item():.4f} cpu {time.process_time():.0f} s")
+        recent += loss.item() / REPORTED
+        if (step + 1) % REPORTED == 0:
+            click.echo(f"step {step + 1:6} loss {recent:.4f} cpu {time.process_time():.0f} s")
+            recent = 0.0
         if time.monotonic() - saved_at > SAVE_S:
             save(model, tokenizer, folder)
             saved_at = time.monotonic()
@@ -220,11 +224,12 @@ def _batch(
     return tokens, labels
 
 
-def _repeats(vocabulary: int, *, few: bool) -> tuple[torch.Tensor, torch.Tensor]:
+def _repeats(vocabulary: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Random tokens, twice; what comes again is what is learnt."""
-    first = len(tokenizers.SPECIAL) + len(tokenizers.BYTES) if few else len(tokenizers.SPECIAL)
+    progress = max(0.0, step - FEW_STEPS) / (REPEATS - FEW_STEPS)
+    kinds = int(FEW + (vocabulary - FEW) * min(1.0, progress * 1.25))
     width = int(torch.randint(8, 24, ()))
-    run = torch.randint(first, first + FEW if few else vocabulary, (BATCH, width))
+    run = vocabulary - 1 - torch.randint(0, kinds, (BATCH, width))
     tokens = torch.cat((run, run), dim=1)
     labels = tokens.clone()
     labels[:, : width + 1] = -100
