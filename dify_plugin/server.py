@@ -41,6 +41,11 @@ class Question:
             conversation=conversation,
         )
 
+    @property
+    def language(self) -> str:
+        """ "zh" where the question holds a Han character, else "en"."""
+        return "zh" if any("\u4e00" <= character <= "\u9fff" for character in self.query) else "en"
+
 
 class Server:
     """A tool server with the key that was entered for it."""

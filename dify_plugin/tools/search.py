@@ -21,4 +21,5 @@ class SearchTool(Tool):
         yield self.create_variable_message("result", citations.items)
         yield self.create_variable_message("context", citations.context)
         yield self.create_variable_message("found", citations.found)
+        yield self.create_variable_message("language", question.language)
         yield self.create_text_message(citations.context)
