@@ -27,6 +27,8 @@ ACCOUNT = "demo"
 CORP_ID = "ww0123456789abcdef"
 AGENT_ID = 1000002
 BASE = "handbook"
+USERS = ("zhangwei", "lina", "tom")
+SUGGESTIONS = ("年假有几天？", "VPN密码怎么重置？", "停车多少钱？", "When is salary paid?", "公司股票代码是多少？")
 START_S = 90.0
 
 
@@ -194,6 +196,8 @@ class Stage:
             "phone_port": phone_port,
             "timeline_url": f"{self.server_url}/channel/accounts/{ACCOUNT}/messages/{{msg_id}}",
             "timeline_key": self.key("channel"),
+            "users": USERS,
+            "suggestions": SUGGESTIONS,
             **self.plan.wechat,
         }
         self.phone_url = self._run("WeChat simulator", "playground.wechat", config)["phone_url"]
