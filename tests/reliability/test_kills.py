@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from playground.stage import Stage
@@ -28,10 +29,18 @@ def answers(stage: Stage, user: str) -> list[str]:
     return [entry["text"] for entry in stage.seen(user) if entry["source"] in ("passive", "push")]
 
 
+def state(stage: Stage, msg_id: str) -> str:
+    """A message's state in the ledger; empty before it is claimed."""
+    try:
+        return str(stage.timeline(msg_id)["message"]["state"])
+    except httpx.HTTPError:  # the web process may be the one that was killed
+        return ""
+
+
 def settle_down(stage: Stage, user: str, msg_id: str) -> dict[str, Any]:
     """Wait until the message is done and whatever could come twice has come; its life."""
-    wait_for(lambda: answers(stage, user), 40)
-    wait_for(lambda: stage.timeline(msg_id)["message"]["state"] == "done")
+    wait_for(lambda: state(stage, msg_id) == "done", 40)
+    wait_for(lambda: answers(stage, user))
     time.sleep(0.8)
     return stage.timeline(msg_id)
 
@@ -129,7 +138,7 @@ def test_random_kills_lose_nothing_and_show_nothing_twice(stage: Stage, dify: Fa
             user = f"kills{number:04d}"
             sent[user] = stage.send(user, f"问题 {number}")
             time.sleep(chance.uniform(0.02, 0.25))
-            if killed < kills and chance.random() < kills / messages * 1.2:
+            if number * kills >= killed * messages + chance.randrange(messages) and killed < kills:
                 stage.kill(chance.choice(PROCESSES))
                 killed += 1
         wait_for(lambda: all(answers(stage, user) for user in sent), 120)
@@ -139,5 +148,8 @@ def test_random_kills_lose_nothing_and_show_nothing_twice(stage: Stage, dify: Fa
     shown = {user: answers(stage, user) for user in sent}
     assert {user: len(texts) for user, texts in shown.items() if len(texts) != 1} == {}
     named = [reason for msg_id in sent.values() for reason in reasons(stage.timeline(msg_id))]
-    assert len(dify.runs) - messages <= killed
-    assert len(named) >= len(dify.runs) - messages
+    extra = len(dify.runs) - messages
+    print(f"{messages} messages, {killed} kills, {extra} extra runs, {len(named)} named")  # noqa: T201
+    assert killed > 0
+    assert extra <= killed
+    assert len(named) >= extra

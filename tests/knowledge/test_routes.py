@@ -1,0 +1,73 @@
+"""The search over HTTP: keys, bodies, tickets, and what a caller is told."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tool_server.app import create_app
+from tool_server.auth import Keys
+from tool_server.knowledge.search import Knowledge
+
+
+@pytest.fixture
+def client(handbook: Knowledge) -> Iterator[FlaskClient]:
+    app = create_app(handbook.settings)
+    client = app.test_client()
+    key = Keys.load(handbook.settings).secret("knowledge")
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+    yield client
+    app.extensions["channel"].close()
+
+
+def test_a_search_answers_found_and_passages(client: FlaskClient) -> None:
+    answer = client.post("/knowledge/search", json={"query": "年假有几天", "top_k": 2})
+    body = answer.get_json()
+    assert answer.status_code == 200
+    assert body["found"] is True
+    assert set(body["passages"][0]) == {
+        *("content", "title", "score", "document_id", "source_id", "segment_id", "url", "base"),
+    }
+
+
+def test_a_ticket_that_nobody_knows_is_no_error_and_opens_nothing_more(client: FlaskClient) -> None:
+    body = {"query": "年假", "ticket": "unknown", "app": "a", "conversation": "c"}
+    assert client.post("/knowledge/search", json=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({}, 400, "query"),
+        ({"query": ""}, 400, "query"),
+        ({"query": 7}, 400, "query"),
+        ({"query": "x", "base": "nowhere"}, 404, "base"),
+        ({"query": "x", "top_k": 0}, 400, "top_k"),
+        ({"query": "x", "colour": 1}, 400, "colour"),
+        ([], 400, "body"),
+    ],
+)
+def test_a_wrong_body_names_its_field(
+    client: FlaskClient, body: Any, status: int, field: str
+) -> None:
+    answer = client.post("/knowledge/search", json=body)
+    assert (answer.status_code, answer.get_json()["error"]["field"]) == (status, field)
+
+
+def test_broken_json_is_a_400_without_a_stack(client: FlaskClient) -> None:
+    answer = client.post("/knowledge/search", data=b"{", content_type="application/json")
+    assert answer.status_code == 400
+    assert "Traceback" not in answer.text
+
+
+def test_a_key_of_another_scope_is_refused(client: FlaskClient, handbook: Knowledge) -> None:
+    key = Keys.load(handbook.settings).secret("model")
+    headers = {"Authorization": f"Bearer {key}"}
+    assert client.get("/knowledge/bases", headers=headers).status_code == 403
+    assert client.get("/knowledge/bases", headers={"Authorization": "Bearer x"}).status_code == 401
+
+
+def test_the_bases_are_listed_with_their_size(client: FlaskClient) -> None:
+    (base,) = client.get("/knowledge/bases").get_json()["bases"]
+    assert base == {"name": "handbook", "documents": 2, "passages": 62}
