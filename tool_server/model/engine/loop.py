@@ -67,6 +67,8 @@ class Loop:
         if refusal is not None:
             return refusal
         with self._lock:
+            if request.id in self._requests:
+                return Refused(request.id, "unavailable", "This id is in use.")
             if len(self._requests) >= self.capacity:
                 return Refused(request.id, "busy", "The engine is full.")
             self._requests[request.id] = _Request(owner, time.perf_counter())
