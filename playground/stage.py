@@ -28,7 +28,13 @@ CORP_ID = "ww0123456789abcdef"
 AGENT_ID = 1000002
 BASE = "handbook"
 USERS = ("zhangwei", "lina", "tom")
-SUGGESTIONS = ("年假有几天？", "VPN密码怎么重置？", "停车多少钱？", "When is salary paid?", "公司股票代码是多少？")
+SUGGESTIONS = (
+    "年假有几天？",
+    "VPN密码怎么重置？",
+    "停车多少钱？",
+    "When is salary paid?",
+    "公司股票代码是多少？",
+)
 START_S = 90.0
 
 

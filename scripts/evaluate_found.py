@@ -8,7 +8,6 @@ Prints for several cut-offs which share of the questions is found, and how often
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from scripts.demo_model.corpus import HANDBOOK, Corpus, load
 from tool_server.knowledge.ingest import ingest

@@ -16,6 +16,8 @@ CITED = re.compile(r"\[(\d{1,2})\]")
 SOURCES_SHOWN = 3
 # A passage is a source of an answer when this share of the answer's character pairs stands in it.
 SOURCE_SHARE = 0.4
+# … and not much less than in the best one: sentences of one document look alike.
+BESIDE_THE_BEST = 0.75
 
 
 def render(answered: Answered, question: str, account: Account, limits: Limits) -> list[str]:
@@ -58,7 +60,7 @@ def used(text: str, sources: Sequence[Source]) -> list[Source]:
     wanted = _pairs(text)
     shares = [_share(wanted, _pairs(NUMBERED.sub("", source.content))) for source in sources]
     best = max(shares, default=0.0)
-    floor = max(SOURCE_SHARE, best / 2)
+    floor = max(SOURCE_SHARE, best * BESIDE_THE_BEST)
     return [source for source, share in zip(sources, shares, strict=True) if share >= floor]
 
 

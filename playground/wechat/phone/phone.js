@@ -188,10 +188,10 @@ function facts(life, steps) {
   const parts = [];
   if (message) {
     parts.push(words[message.mode] || message.mode);
-    parts.push(message.connections + " " + words.deliveries);
-    parts.push(message.model_runs + " " + words.runs);
+    parts.push(words.deliveries + " " + message.connections);
+    parts.push(words.runs + " " + message.model_runs);
   }
-  if (steps.length > 1) parts.push(Math.round((steps[steps.length - 1].at - steps[0].at) * 1000) + " ms " + words.total);
+  if (steps.length > 1) parts.push(words.total + " " + Math.round((steps[steps.length - 1].at - steps[0].at) * 1000) + " ms");
   $("facts").replaceChildren(...parts.map((text) => {
     const chip = document.createElement("span");
     chip.textContent = text;

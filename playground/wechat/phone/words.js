@@ -23,7 +23,7 @@ const WORDS = {
   "given.up": {zh: "放弃，并记录原因", en: "Given up, with the reason kept", warn: true},
 };
 const STATES = {
-  zh: {passive: "被动回复", push: "主动推送", open: "等待中", runs: "次模型运行", deliveries: "次投递", total: "总耗时"},
-  en: {passive: "passive reply", push: "push", open: "waiting", runs: "model runs", deliveries: "deliveries", total: "in all"},
+  zh: {passive: "被动回复", push: "主动推送", open: "等待中", runs: "模型运行", deliveries: "投递", total: "总耗时"},
+  en: {passive: "passive reply", push: "push", open: "waiting", runs: "Model runs:", deliveries: "Deliveries:", total: "In all"},
 };
 const NAMES = {zhangwei: {zh: "张伟", en: "Zhang Wei"}, lina: {zh: "李娜", en: "Li Na"}, tom: {zh: "汤姆", en: "Tom"}};
