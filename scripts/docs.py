@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: `docs/settings.md`. Called by `make docs`; a test holds the page to it."""
+"""Writes the page that is made from the code, `docs/settings.md`; called by `make docs`, held to by a test."""
 
 from pathlib import Path
 

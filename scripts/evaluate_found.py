@@ -2,7 +2,7 @@
 
     python -m scripts.evaluate_found
 
-Prints for several cut-offs which share of the questions is found, and how often the right passage is among the first three.
+Prints for several cut-offs which share of the questions is found, and how often the right passage is in the first 3.
 """
 
 import tempfile

@@ -75,12 +75,21 @@ class Heartbeat:
             self.beat()
 
 
+def forget(run_dir: Path, pid: int) -> None:
+    """Remove the beats of a process that is known to have ended; nobody need wait until they are stale."""
+    for path in (run_dir / "heartbeats").glob("*.json"):
+        if any(beat.pid == pid for beat in _load(path)):
+            path.unlink(missing_ok=True)
+
+
 def read(run_dir: Path) -> list[Beat]:
     """All beats on this machine, old ones too: the caller decides what is fresh enough."""
-    beats = []
-    for path in sorted((run_dir / "heartbeats").glob("*.json")):
-        try:
-            beats.append(Beat(**json.loads(path.read_text())))
-        except FileNotFoundError:  # its process ended between the listing and the reading
-            continue
-    return beats
+    paths = sorted((run_dir / "heartbeats").glob("*.json"))
+    return [beat for path in paths for beat in _load(path)]
+
+
+def _load(path: Path) -> list[Beat]:
+    try:
+        return [Beat(**json.loads(path.read_text()))]
+    except FileNotFoundError:  # its process ended between the listing and the reading
+        return []

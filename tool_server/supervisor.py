@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from tool_server import heartbeats
 from tool_server.settings import Settings
 
 log = structlog.get_logger()
@@ -43,6 +44,7 @@ class Supervisor:
         self._listener = listen(settings)
         self.address = self._listener.getsockname()
         self._stopping = False
+        self._run_dir = settings.run_dir
         self._children = list(_children(settings, self._listener.fileno()))
 
     def run(self) -> None:
@@ -65,6 +67,7 @@ class Supervisor:
             if now >= child.start_at:
                 _start(child, now)
         elif (status := child.process.poll()) is not None:
+            heartbeats.forget(self._run_dir, child.process.pid)
             lived = now - child.started_at
             child.pause_s = next_pause(child.pause_s, lived)
             child.start_at = now + child.pause_s
