@@ -116,7 +116,7 @@ def train(
             told = labels[:, 1:] >= 0  # only what is learnt is worth its logits
             logits = model.lm_head(states[:, :-1][told])
         loss = torch.nn.functional.cross_entropy(logits.float(), labels[:, 1:][told])
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no types for it
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
@@ -134,6 +134,7 @@ def save(model: Qwen2ForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
     """A checkpoint that transformers and the engine can load: bf16 weights, tokenizer, chat template."""
     end = tokenizer.token_to_id(tokenizers.END)
     state = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
+    del state["lm_head.weight"]  # tied to the embeddings
     model.generation_config = GenerationConfig(
         do_sample=False,
         max_new_tokens=LONGEST_ANSWER,
@@ -174,7 +175,7 @@ def answer(model: Qwen2ForCausalLM, tokenizer: Tokenizer, asked: Sequence[Exampl
     prompts = [tokenizer.encode(render(example), add_special_tokens=False).ids for example in asked]
     order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
     answers = [""] * len(prompts)
-    pad = tokenizer.token_to_id(tokenizers.PAD)
+    pad = _id(tokenizer, tokenizers.PAD)
     model.eval()
     for start in range(0, len(order), BATCH):
         chosen = order[start : start + BATCH]
@@ -198,17 +199,23 @@ def _draw(
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """A pool of batches, each of examples of about one length, in random order."""
     drawn = [examples.draw(made_up) for _ in range(BATCH * POOL)]
-    end = tokenizer.token_to_id(tokenizers.END)
+    end = _id(tokenizer, tokenizers.END)
     rows = []
     for example in drawn:
         prompt = tokenizer.encode(render(example), add_special_tokens=False).ids
         target = [*tokenizer.encode(example.answer, add_special_tokens=False).ids, end]
         rows.append((prompt, target))
     rows.sort(key=lambda row: len(row[0]) + len(row[1]))
-    pad = tokenizer.token_to_id(tokenizers.PAD)
+    pad = _id(tokenizer, tokenizers.PAD)
     batches = [_batch(rows[at : at + BATCH], pad) for at in range(0, len(rows), BATCH)]
     examples.shuffle(batches)
     return batches
+
+
+def _id(tokenizer: Tokenizer, token: str) -> int:
+    number = tokenizer.token_to_id(token)
+    assert number is not None
+    return number
 
 
 def _batch(

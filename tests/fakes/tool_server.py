@@ -35,7 +35,7 @@ class FakeToolServer:
         self.chats: list[dict[str, Any]] = []
         self.callbacks: list[dict[str, Any]] = []
         self._server = make_server("127.0.0.1", 0, self._app(), threaded=True)
-        self._server.daemon_threads = True
+        self._server.daemon_threads = True  # type: ignore[attr-defined]  # ThreadingMixIn has it
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property
