@@ -13,7 +13,7 @@ TORCH ?= lock
 INSTALLED := .venv/installed-$(TORCH)
 ONCE ?=
 
-.PHONY: help install demo test check format lint types docs-check unit plugins e2e slow bench docs lock clean
+.PHONY: help install demo test check format lint types unit plugins e2e soak docs lock clean
 
 help:  ## Say what each verb does.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -44,6 +44,9 @@ plugins: install  ## Tests of the Dify packages; importing the SDK patches a pro
 
 e2e: install  ## End-to-end and kill tests through the playground.
 	@$(BIN)/python -m pytest -q tests/e2e tests/reliability
+
+soak: install  ## The full fault counts: 20 kills at random moments in 200 messages.
+	@SHENQIAO_SOAK=1 $(BIN)/python -m pytest -q -s tests/reliability -k random_kills --timeout 900
 
 format: install  ## Format the code.
 	@$(BIN)/ruff format -q .

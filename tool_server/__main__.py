@@ -25,6 +25,11 @@ def serve() -> None:
     from tool_server.supervisor import Supervisor
 
     settings = load()
+    if settings.model_enabled and not (settings.model_path / "config.json").is_file():
+        raise SettingsError(
+            f"SHENQIAO_MODEL_PATH: there is no model in {str(settings.model_path)!r};"
+            " name its folder, or set SHENQIAO_MODEL_ENABLED=false."
+        )
     logs.configure(settings, "supervisor")
     migrate(settings)
     Keys.load(settings)

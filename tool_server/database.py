@@ -78,7 +78,7 @@ class Database:
 
     def _commit(self, group: list["_Job"]) -> None:
         try:
-            writing = self._engine.connect().execution_options(shenqiao_writes=True)
+            writing = self._engine.connect().execution_options(writes_at_once=True)
             with writing as connection, connection.begin():
                 for job in group:
                     job.run(connection)
@@ -153,5 +153,5 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     """A writer takes the lock at once: a snapshot that is upgraded later may fail with SQLITE_BUSY at no fault."""
-    writes = connection.get_execution_options().get("shenqiao_writes")
+    writes = connection.get_execution_options().get("writes_at_once")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -30,7 +30,7 @@ def migrate(settings: Settings) -> None:
 def _upgrade(url: str, scripts: Path) -> None:
     database = Database(url)
     try:
-        writing = database.engine.connect().execution_options(shenqiao_writes=True)
+        writing = database.engine.connect().execution_options(writes_at_once=True)
         with writing as connection:
             _run(connection, scripts)
     finally:
