@@ -6,7 +6,6 @@ Prints nDCG@10 and recall@10, the share of questions that count as found, and th
 """
 
 import gzip
-import json
 import math
 import statistics
 import tempfile

@@ -77,7 +77,7 @@ def _make(path: Path) -> None:
         {"name": scope, "key": f"sq-{secrets.token_urlsafe(24)}", "scopes": [scope]}
         for scope in SCOPES
     ]
-    draft = path.with_suffix(f".{os.getpid()}")
+    draft = path.with_suffix(f".{secrets.token_hex(6)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump({"keys": keys}, file, indent=2)

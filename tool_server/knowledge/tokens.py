@@ -6,13 +6,14 @@ NFKC, lower case; Han characters alone and in pairs; other words whole, English 
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 from snowballstemmer import stemmer
 
 # Longer tokens are cut: Elasticsearch's whitespace analyser would cut them at 255, at another place.
 TOKEN_LIMIT = 64
 SHORTEST_STEMMED = 3
+STEMS = 50_000  # words whose stems are remembered; stemming is the slowest part of a search
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 PART = re.compile(rf"([{HAN}]+)|([^\W_{HAN}]+)")
 LATIN = re.compile(r"[a-z]+")
@@ -71,5 +72,6 @@ def _stemmer() -> "stemmer":
     return stemmer("porter")
 
 
+@lru_cache(STEMS)
 def _stem(word: str) -> str:
     return str(_stemmer().stemWord(word))
