@@ -2,7 +2,6 @@
 
 import hmac
 import json
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from flask import request
 
 from tool_server.errors import Forbidden, Unauthorized
+from tool_server.files import write_once
 from tool_server.settings import Settings
 
 SCOPES = ("model", "knowledge", "channel", "admin")
@@ -72,20 +72,8 @@ def _key(entry: dict[str, Any]) -> Key:
 
 def _make(path: Path) -> None:
     """Write a new key file; of several processes that start at once the first one wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     keys = [
         {"name": scope, "key": f"sq-{secrets.token_urlsafe(24)}", "scopes": [scope]}
         for scope in SCOPES
     ]
-    draft = path.with_suffix(f".{secrets.token_hex(6)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump({"keys": keys}, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    write_once(path, json.dumps({"keys": keys}, indent=2).encode())

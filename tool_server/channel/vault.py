@@ -1,10 +1,10 @@
 """Encryption of secrets at rest: one key in a file beside the database, never in it; called by `accounts`."""
 
-import os
-import secrets
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
+
+from tool_server.files import write_once
 
 
 class VaultError(Exception):
@@ -21,19 +21,8 @@ class Vault:
     def open(cls, data_dir: Path) -> "Vault":
         """Read the key, or make it at the first start."""
         path = data_dir / "secret.key"
-        draft = path.with_suffix(f".{secrets.token_hex(6)}")
-        data_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(Fernet.generate_key())
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink(missing_ok=True)
+        if not path.exists():
+            write_once(path, Fernet.generate_key())
         return cls(path.read_bytes())
 
     def seal(self, text: str) -> str:
