@@ -67,9 +67,14 @@ def test_what_a_write_returns_reaches_its_caller_once_it_is_on_disk(
 
 def test_two_processes_worth_of_writers_do_not_fail(database: Database, tmp_path: Path) -> None:
     other = Database(f"sqlite:///{tmp_path / 'test.db'}")
+
+    def fill(target: Database, base: int) -> None:
+        for number in range(60):
+            insert(target, base + number)
+
     threads = [
-        threading.Thread(target=lambda db=db, base=base: [insert(db, base + n) for n in range(60)])
-        for db, base in ((database, 0), (other, 1000))
+        threading.Thread(target=fill, args=(target, base))
+        for target, base in ((database, 0), (other, 1000))
     ]
     for thread in threads:
         thread.start()

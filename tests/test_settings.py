@@ -42,4 +42,4 @@ def test_two_installations_have_two_run_folders(tmp_path: Path) -> None:
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load({}).port = 1
+        load({}).port = 1  # type: ignore[misc]  # just what must fail

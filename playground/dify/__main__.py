@@ -1,16 +1,13 @@
 """The stand-in's process: `python -m playground.dify --config FILE`."""
 
 import json
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 from flask import Flask
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from playground.dify.packages import Packages
 from playground.dify.plugin import PluginError
@@ -20,19 +17,10 @@ from playground.dify.service_api import blueprint
 from playground.dify.store import Store
 from playground.dify.workflow import Workflow, WorkflowError
 from playground.processes import free_ports
+from playground.serving import Server, run_until_stopped
 
 ROOT = Path(__file__).resolve().parents[2]
 VALIDATION_S = 30.0
-
-
-class Handler(WSGIRequestHandler):
-    """Connections stay open, and a small packet goes out at once."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log(self, *_: object, **__: object) -> None:
-        """No line per request."""
 
 
 @click.command()
@@ -85,16 +73,8 @@ def validate(packages: Packages) -> None:
 
 def serve(app: Flask, config: dict[str, Any]) -> None:
     (port,) = free_ports([config["port"]])
-    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Handler)
-    server.daemon_threads = True  # type: ignore[attr-defined]  # ThreadingMixIn has it
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    hook = config["endpoint"]["hook"]
-    print("ready " + json.dumps({"url": url, "endpoint_url": f"{url}/e/{hook}"}), flush=True)  # noqa: T201
-    stopped.wait()
+    url = Server(app, port).url
+    run_until_stopped({"url": url, "endpoint_url": f"{url}/e/{config['endpoint']['hook']}"})
 
 
 if __name__ == "__main__":

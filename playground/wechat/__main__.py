@@ -1,16 +1,14 @@
 """The stand-in's process: `python -m playground.wechat --config FILE`."""
 
 import json
-import signal
-import threading
 from pathlib import Path
 from typing import Any
 
 import click
 from flask import Flask
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from playground.processes import free_ports
+from playground.serving import Server, run_until_stopped
 from playground.wechat import phone
 from playground.wechat.api import Api, App
 from playground.wechat.crypto import Secrets
@@ -18,16 +16,6 @@ from playground.wechat.deliver import Courier
 from playground.wechat.ledger import Ledger
 from playground.wechat.limits import Limits
 from playground.wechat.routes import Platform, api_blueprint, control_blueprint
-
-
-class Handler(WSGIRequestHandler):
-    """Connections stay open, and a small packet goes out at once."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log(self, *_: object, **__: object) -> None:
-        """No line per request."""
 
 
 @click.command()
@@ -41,14 +29,9 @@ def main(path: Path) -> None:
     app.register_blueprint(api_blueprint(platform))
     app.register_blueprint(control_blueprint(platform))
     ports = free_ports([config["platform_port"], config["phone_port"]])
-    servers = [_serve(app, ports[0]), _serve(phone.create_app(platform, config), ports[1])]
-    urls = [f"http://127.0.0.1:{server.server_port}" for server in servers]
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
-    said = {"platform_url": urls[0], "phone_url": urls[1]}
-    print("ready " + json.dumps(said), flush=True)  # noqa: T201  (whoever started us reads this line)
-    stopped.wait()
+    platform_url = Server(app, ports[0]).url
+    phone_url = Server(phone.create_app(platform, config), ports[1]).url
+    run_until_stopped({"platform_url": platform_url, "phone_url": phone_url})
 
 
 def build(config: dict[str, Any]) -> Platform:
@@ -64,13 +47,6 @@ def build(config: dict[str, Any]) -> Platform:
     secrets = Secrets(config["token"], config["encoding_aes_key"], config["corp_id"])
     courier = Courier(secrets, app.corp_id, app.agent_id, limits, ledger, config.get("fresh", True))
     return Platform(Api(app, limits, ledger), courier, ledger)
-
-
-def _serve(app: Flask, port: int) -> BaseWSGIServer:
-    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Handler)
-    server.daemon_threads = True  # type: ignore[attr-defined]  # ThreadingMixIn has it
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
 
 
 if __name__ == "__main__":

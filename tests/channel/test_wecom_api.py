@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from flask import Flask
 
+from playground.serving import Server
 from playground.wechat.__main__ import build
+from playground.wechat.api import Fault
 from playground.wechat.routes import Platform, api_blueprint
 from tests.channel.conftest import AES_KEY, make_account
-from tests.playground.wechat.conftest import serve
 from tool_server.channel.surfaces import wecom_app
 from tool_server.channel.wecom_api import SendError, WeComApi
 
@@ -34,8 +35,8 @@ def platform() -> Platform:
 def api(platform: Platform) -> Iterator[WeComApi]:
     app = Flask("platform")
     app.register_blueprint(api_blueprint(platform))
-    for url in serve(app):
-        api = WeComApi(url, timeout_s=2)
+    with Server(app) as server:
+        api = WeComApi(server.url, timeout_s=2)
         yield api
         api.close()
     platform.courier.http.close()
@@ -67,8 +68,6 @@ def test_a_token_that_ended_early_is_renewed_once(platform: Platform, api: WeCom
 def test_a_token_fault_that_stays_costs_two_calls_and_no_more(
     platform: Platform, api: WeComApi
 ) -> None:
-    from playground.wechat.api import Fault
-
     platform.api.script(Fault("message/send", "errcode", 10, code=40014))
     with pytest.raises(SendError) as caught:
         api.send(ACCOUNT, body())
@@ -83,8 +82,6 @@ def test_a_token_fault_that_stays_costs_two_calls_and_no_more(
 def test_an_error_says_whether_another_try_helps(
     platform: Platform, api: WeComApi, code: int, again: bool
 ) -> None:
-    from playground.wechat.api import Fault
-
     platform.api.script(Fault("message/send", "errcode", 1, code=code))
     with pytest.raises(SendError) as caught:
         api.send(ACCOUNT, body())
@@ -95,8 +92,6 @@ def test_an_error_says_whether_another_try_helps(
 def test_an_answer_that_cannot_be_read_may_be_tried_again_with_the_same_bytes(
     platform: Platform, api: WeComApi, fault: str
 ) -> None:
-    from playground.wechat.api import Fault
-
     platform.api.script(Fault("message/send", fault, 1, seconds=3))
     with pytest.raises(SendError) as caught:
         api.send(ACCOUNT, body())

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wechatpy.work.crypto import WeChatCrypto
 
+from tool_server.channel import wxxml
 from tool_server.channel.wxcrypt import CryptoError, WxCrypt
 
 VECTORS: list[dict[str, Any]] = json.loads(
@@ -88,3 +90,16 @@ def test_no_bytes_make_it_fail_otherwise(noise: bytes) -> None:
     encrypt = noise.decode("latin-1")
     with pytest.raises(CryptoError):
         crypt.open(encrypt, signature=crypt.sign("1", "2", encrypt), timestamp="1", nonce="2")
+
+
+@pytest.mark.parametrize("text", ["<xml>短</xml>", "长" * 1000, "a" * 11])
+def test_another_implementation_opens_what_we_seal_and_the_other_way_round(text: str) -> None:
+    other = WeChatCrypto("token", KEY, "corp")
+    sealed = WxCrypt("token", KEY, "corp").seal(text, timestamp="1", nonce="n")
+    body = f"<xml><Encrypt>{sealed.encrypt}</Encrypt></xml>"
+    assert other.decrypt_message(body, sealed.signature, "1", "n") == text
+    theirs = wxxml.parse(other.encrypt_message(text, "n", "1"))
+    opened = WxCrypt("token", KEY, "corp").open(
+        theirs["Encrypt"], signature=theirs["MsgSignature"], timestamp="1", nonce="n"
+    )
+    assert opened == text

@@ -4,7 +4,6 @@ As hard as the real one: the row of a message is there from the start, its answe
 """
 
 import json
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -12,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
-from werkzeug.serving import make_server
+
+from playground.serving import Server
 
 KEY = "app-test"
 
@@ -52,22 +52,17 @@ class FakeDify:
         self.runs: list[Run] = []
         self.scripts: dict[str, Script] = {}
         self.default = Script()
-        self._server = make_server("127.0.0.1", 0, self._app(), threaded=True)
-        self._server.daemon_threads = True  # type: ignore[attr-defined]  # ThreadingMixIn has it
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._server = Server(self._app())
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
+        return f"{self._server.url}/v1"
 
     def __enter__(self) -> "FakeDify":
-        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.close()
 
     def _app(self) -> Flask:
         app = Flask("fake_dify")

@@ -1,13 +1,13 @@
 """A tool server for the packages' tests: real HTTP, answers by script."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
-from werkzeug.serving import make_server
+
+from playground.serving import Server
 
 KEY = "sq-right"
 PASSAGE = {
@@ -34,22 +34,17 @@ class FakeToolServer:
         self.searches: list[dict[str, Any]] = []
         self.chats: list[dict[str, Any]] = []
         self.callbacks: list[dict[str, Any]] = []
-        self._server = make_server("127.0.0.1", 0, self._app(), threaded=True)
-        self._server.daemon_threads = True  # type: ignore[attr-defined]  # ThreadingMixIn has it
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._server = Server(self._app())
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self._server.url
 
     def __enter__(self) -> "FakeToolServer":
-        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.close()
 
     def _app(self) -> Flask:
         app = Flask("fake_tool_server")

@@ -1,5 +1,6 @@
 """The shipped demo model: its files, its chat template, and that it answers as well as its card says."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def tokenizer() -> Tokenizer:
     return Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
 
 
-def render(*messages: dict[str, object]) -> str:
+def render(*messages: Mapping[str, object]) -> str:
     template = (FOLDER / "chat_template.jinja").read_text()
     return ImmutableSandboxedEnvironment().from_string(template).render(messages=messages)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from werkzeug.serving import make_server
 
-from playground.dify.__main__ import Handler, create_app, validate
+from playground.dify.__main__ import create_app, validate
 from playground.dify.packages import Packages
+from playground.serving import Server
 from tests.fakes.tool_server import KEY, FakeToolServer
 
 ROOT = Path(__file__).parents[3]
@@ -44,18 +44,12 @@ def http(
         "endpoint": {"hook": "hookhookhookhook", "server_url": server.url, "account": "demo"},
     }
     app = create_app(config, packages)
-    wsgi = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)
-    wsgi.daemon_threads = True  # type: ignore[attr-defined]  # ThreadingMixIn has it
-    thread = threading.Thread(target=wsgi.serve_forever, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{wsgi.server_port}"
-    with httpx.Client(
-        base_url=url, headers={"Authorization": "Bearer app-k"}, trust_env=False, timeout=30
-    ) as client:
+    headers = {"Authorization": "Bearer app-k"}
+    with (
+        Server(app) as served,
+        httpx.Client(base_url=served.url, headers=headers, trust_env=False, timeout=30) as client,
+    ):
         yield client
-    wsgi.shutdown()
-    thread.join()
-    wsgi.server_close()
     packages.stop()
 
 

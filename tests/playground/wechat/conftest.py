@@ -1,6 +1,5 @@
 """A platform stand-in in this process, and a small product that answers its callbacks."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 from flask import Flask, Response, request
-from werkzeug.serving import make_server
 
+from playground.serving import Server
 from playground.wechat.__main__ import build
 from playground.wechat.crypto import Secrets, decrypt, encrypt, signature
 from playground.wechat.message import build as build_xml
@@ -26,17 +25,6 @@ CONFIG: dict[str, Any] = {
     "visible": ["zhang", "li"],
     "gap_s": 0.05,
 }
-
-
-def serve(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    server.daemon_threads = True  # type: ignore[attr-defined]  # ThreadingMixIn has it
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @dataclass
@@ -88,8 +76,8 @@ def product() -> Product:
 @pytest.fixture
 def platform(product: Product) -> Iterator[Platform]:
     platform = build(CONFIG)
-    for url in serve(product.app()):
-        assert platform.courier.check_address(f"{url}/callback")["ok"]
+    with Server(product.app()) as server:
+        assert platform.courier.check_address(f"{server.url}/callback")["ok"]
         yield platform
     platform.courier.http.close()
 
@@ -99,9 +87,11 @@ def api(platform: Platform) -> Iterator[httpx.Client]:
     app = Flask("platform")
     app.register_blueprint(api_blueprint(platform))
     app.register_blueprint(control_blueprint(platform))
-    for url in serve(app):
-        with httpx.Client(base_url=url, trust_env=False, timeout=20) as client:
-            yield client
+    with (
+        Server(app) as server,
+        httpx.Client(base_url=server.url, trust_env=False, timeout=20) as client,
+    ):
+        yield client
 
 
 def wait_for(condition: Callable[[], Any], timeout_s: float = 12) -> None:

@@ -1,14 +1,13 @@
 """The phone page in a real browser: a person writes, the answer appears, its life is shown."""
 
 import shutil
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
-from werkzeug.serving import make_server
 
+from playground.serving import Server
 from playground.wechat.phone import create_app
 from playground.wechat.routes import Platform
 from tests.playground.wechat.conftest import Product
@@ -30,17 +29,11 @@ def browser_page() -> Iterator[Page]:
 
 @pytest.fixture
 def page(browser_page: Page, platform: Platform) -> Iterator[Page]:
-    server = make_server("127.0.0.1", 0, create_app(platform, LIFE), threaded=True)
-    server.daemon_threads = True  # type: ignore[attr-defined]  # ThreadingMixIn has it
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    browser_page.goto(f"http://127.0.0.1:{server.server_port}")
-    browser_page.locator("#suggestions button").first.wait_for()
-    yield browser_page
-    browser_page.goto("about:blank")
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Server(create_app(platform, LIFE)) as server:
+        browser_page.goto(server.url)
+        browser_page.locator("#suggestions button").first.wait_for()
+        yield browser_page
+        browser_page.goto("about:blank")
 
 
 def write(page: Page, text: str) -> str:
