@@ -13,7 +13,7 @@ TORCH ?= lock
 INSTALLED := .venv/installed-$(TORCH)
 ONCE ?=
 
-.PHONY: help install demo test check format lint types unit plugins e2e soak docs lock clean
+.PHONY: help install demo test check format lint types unit plugins e2e soak bench package docs lock clean
 
 help:  ## Say what each verb does.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -47,6 +47,15 @@ e2e: install  ## End-to-end and kill tests through the playground.
 
 soak: install  ## The full fault counts: 20 kills at random moments in 200 messages.
 	@SHENQIAO_SOAK=1 $(BIN)/python -m pytest -q -s tests/reliability -k random_kills --timeout 900
+
+bench: install  ## Measure: what is found, how the demo model answers, how long a message takes; DATA="folders…" for collections.
+	@$(BIN)/python -m scripts.evaluate_found
+	@OMP_NUM_THREADS=1 $(BIN)/python -m scripts.train_demo_model playground/demo_model --evaluate 2>/dev/null
+	@$(if $(DATA),$(BIN)/python -m scripts.evaluate_search $(DATA))
+	@$(BIN)/python -m playground.demo --once
+
+package: install  ## Build both Dify packages into dist/.
+	@$(BIN)/python -m scripts.package
 
 format: install  ## Format the code.
 	@$(BIN)/ruff format -q .

@@ -23,7 +23,7 @@ PORTS = (8000, 8010, 8020, 8030)
 )
 def main(once: bool) -> None:
     """Play the whole product on this machine."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     folder = ROOT / ".data" / f"demo-{os.getpid()}"
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
