@@ -67,7 +67,7 @@ class Stage:
         self.phone_url = ""
         self.callback_url = ""
         self.endpoint_url = ""
-        self._secrets: dict[str, Any] = {
+        self.secrets: dict[str, Any] = {
             "corp_id": CORP_ID,
             "agent_id": AGENT_ID,
             "secret": secrets.token_urlsafe(24),
@@ -197,7 +197,7 @@ class Stage:
 
     def _start_wechat(self, platform_port: int, phone_port: int) -> None:
         config = {
-            **self._secrets,
+            **self.secrets,
             "platform_port": platform_port,
             "phone_port": phone_port,
             "timeline_url": f"{self.server_url}/channel/accounts/{ACCOUNT}/messages/{{msg_id}}",
@@ -252,7 +252,7 @@ class Stage:
 
     def _save_account(self) -> None:
         account = {
-            **self._secrets,
+            **self.secrets,
             "surface": "wecom_app",
             "dify_url": self.dify_url,
             "dify_key": self.plan.dify_key,

@@ -118,7 +118,7 @@ def test_logs_and_metrics_hold_no_text_and_no_secret(stage: Stage, user: str) ->
     stage.converse(user, QUESTION)
     log = (stage.plan.folder / "tool-server.log").read_text()
     page = stage.http.get(f"{stage.server_url}/metrics").text
-    secrets = [stage._secrets[name] for name in ("secret", "token", "encoding_aes_key")]
+    secrets = [stage.secrets[name] for name in ("secret", "token", "encoding_aes_key")]
     secrets += [stage.key(scope) for scope in ("model", "knowledge", "channel", "admin")]
     for hidden in (*secrets, stage.plan.dify_key, "停车多少钱", "每月收费"):
         assert hidden not in log
