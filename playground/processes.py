@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class Process:
             stderr=self._log_file,
             env=dict(environ),
             start_new_session=True,
-            preexec_fn=_follow_parent,
+            preexec_fn=partial(follow_parent, signal.SIGTERM),
         )
         threading.Thread(target=self._read, name=f"{name}-output", daemon=True).start()
 
@@ -105,6 +106,6 @@ def environment(**changes: str) -> dict[str, str]:
     return kept | changes
 
 
-def _follow_parent() -> None:
-    """In the child: end when the playground ends, even by kill -9."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+def follow_parent(number: signal.Signals) -> None:
+    """In a child, before it starts: be sent `number` when the thread that made it ends, even by kill -9."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(number))

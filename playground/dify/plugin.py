@@ -1,6 +1,5 @@
 """Hosting one Dify package as the plugin daemon does: a process of its own, JSON lines over stdin and stdout."""
 
-import ctypes
 import json
 import os
 import queue
@@ -11,14 +10,16 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from playground.processes import follow_parent
 
 START_S = 60.0
 RESTART_PAUSE_S = 0.5
 # The daemon kills a plugin that writes a longer line.
 LINE_LIMIT = 5 * 1024 * 1024
-PR_SET_PDEATHSIG = 1
 
 
 class PluginError(Exception):
@@ -105,7 +106,7 @@ class Plugin:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=partial(follow_parent, signal.SIGKILL),
             )
             with self._process:
                 self._read(self._process)
@@ -157,7 +158,3 @@ def _error(data: Mapping[str, Any]) -> PluginError:
     arguments = data.get("args") or {}
     message = arguments.get("description") or data.get("message") or ""
     return PluginError(str(data.get("error_type", "Error")), str(message))
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))

@@ -1,0 +1,52 @@
+"""Waiting for what the stage does, and reading what came of it; for the tests beside this file."""
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from playground.stage import Stage
+
+USERS = (f"reliable{number:03d}" for number in itertools.count())
+
+
+def wait_for(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def answers(stage: Stage, user: str) -> list[str]:
+    return [entry["text"] for entry in stage.seen(user) if entry["source"] in ("passive", "push")]
+
+
+def state(stage: Stage, msg_id: str) -> str:
+    """A message's state in the ledger; empty before it is claimed."""
+    try:
+        return str(stage.timeline(msg_id)["message"]["state"])
+    except httpx.HTTPError:  # the web process may be the one that was killed
+        return ""
+
+
+def events(stage: Stage, msg_id: str) -> list[str]:
+    """Names of what happened to a message so far."""
+    if not state(stage, msg_id):
+        return []
+    return [event["name"] for event in stage.timeline(msg_id)["events"]]
+
+
+def settle_down(stage: Stage, user: str, msg_id: str) -> dict[str, Any]:
+    """Wait until the message is done and whatever could come twice has come; its life."""
+    wait_for(lambda: state(stage, msg_id) == "done", 40)
+    wait_for(lambda: answers(stage, user))
+    time.sleep(0.8)
+    return stage.timeline(msg_id)
+
+
+def reasons(timeline: dict[str, Any]) -> list[str]:
+    """Why the app was asked again, for each run after the first."""
+    started = [event["data"] for event in timeline["events"] if event["name"] == "run.started"]
+    return [data["again"] for data in started if data["again"]]
