@@ -46,7 +46,7 @@ e2e: install  ## End-to-end and kill tests through the playground.
 	@$(BIN)/python -m pytest -q tests/e2e tests/reliability
 
 soak: install  ## The full fault counts: 20 kills at random moments in 200 messages.
-	@SHENQIAO_SOAK=1 $(BIN)/python -m pytest -q -s tests/reliability -k random_kills --timeout 900
+	@TEST_SOAK=1 $(BIN)/python -m pytest -q -s tests/reliability -k random_kills --timeout 900
 
 bench: install  ## Measure: what is found, how the demo model answers, how long a message takes; DATA="folders…" for collections.
 	@$(BIN)/python -m scripts.evaluate_found

@@ -1,4 +1,4 @@
-"""What all tests share: with SHENQIAO_TEST_STRICT set (as in CI) a skipped test is a failed one."""
+"""What all tests share: with TEST_STRICT set (as in CI) a skipped test is a failed one."""
 
 import os
 from collections.abc import Generator
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-STRICT = os.environ.get("SHENQIAO_TEST_STRICT", "") not in ("", "0")
+STRICT = os.environ.get("TEST_STRICT", "") not in ("", "0")
 
 
 @pytest.hookimpl(wrapper=True)

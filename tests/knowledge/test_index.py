@@ -1,7 +1,6 @@
 """The index: derived from the catalogue, brought up to it after a kill, one writer at a time."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from playground.processes import environment
 from tool_server.knowledge.index import IndexBusy, Lexical
 from tool_server.knowledge.ingest import ingest
 from tool_server.knowledge.repair import Repair
@@ -55,12 +55,11 @@ def test_a_kill_while_ingesting_loses_nothing_and_the_same_call_goes_on(
     source = tmp_path / "many.jsonl"
     source.write_text("\n".join(lines))
     command = [sys.executable, "-m", "tool_server", "ingest", "--base", "kb", str(source)]
-    environ = {
-        **os.environ,
-        "SHENQIAO_DATA_DIR": str(settings.data_dir),
-        "SHENQIAO_RUN_DIR": str(settings.run_dir),
-        "SHENQIAO_MODEL_ENABLED": "false",
-    }
+    environ = environment(
+        SHENQIAO_DATA_DIR=str(settings.data_dir),
+        SHENQIAO_RUN_DIR=str(settings.run_dir),
+        SHENQIAO_MODEL_ENABLED="false",
+    )
     running = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
     knowledge = Knowledge.open(settings)
     deadline = time.monotonic() + 30

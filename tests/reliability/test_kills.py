@@ -11,7 +11,7 @@ from tests.fakes.dify import FakeDify, Script
 from tests.reliability.waiting import USERS, answers, reasons, settle_down, wait_for
 
 PROCESSES = ("worker", "web")
-SOAK = os.environ.get("SHENQIAO_SOAK", "") not in ("", "0")
+SOAK = os.environ.get("TEST_SOAK", "") not in ("", "0")
 
 
 @pytest.mark.parametrize("process", PROCESSES)
@@ -90,7 +90,7 @@ def test_two_equal_answers_in_a_row_are_both_shown(stage: Stage, dify: FakeDify)
 
 def test_random_kills_lose_nothing_and_show_nothing_twice(stage: Stage, dify: FakeDify) -> None:
     messages, kills = (200, 20) if SOAK else (80, 8)
-    seed = int(os.environ.get("SHENQIAO_SEED", time.time()))
+    seed = int(os.environ.get("TEST_SEED", time.time()))
     print(f"seed {seed}")  # noqa: T201  (a failing run must be repeatable)
     chance = random.Random(seed)
     dify.default = Script(seconds=0.3)
