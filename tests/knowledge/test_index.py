@@ -17,6 +17,8 @@ from tool_server.knowledge.repair import Repair
 from tool_server.knowledge.search import Knowledge, search
 from tool_server.settings import Settings
 
+DOCUMENTS = 8000
+
 
 def test_a_lost_index_is_built_anew_from_the_catalogue(handbook: Knowledge) -> None:
     shutil.rmtree(handbook.settings.data_dir / "index")
@@ -51,7 +53,9 @@ def test_a_second_writer_is_told_so(handbook: Knowledge) -> None:
 def test_a_kill_while_ingesting_loses_nothing_and_the_same_call_goes_on(
     settings: Settings, tmp_path: Path
 ) -> None:
-    lines = (json.dumps({"id": f"d{n}", "text": f"word{n} about subject{n}"}) for n in range(12000))
+    lines = (
+        json.dumps({"id": f"d{n}", "text": f"word{n} about subject{n}"}) for n in range(DOCUMENTS)
+    )
     source = tmp_path / "many.jsonl"
     source.write_text("\n".join(lines))
     command = [sys.executable, "-m", "tool_server", "ingest", "--base", "kb", str(source)]
@@ -63,14 +67,14 @@ def test_a_kill_while_ingesting_loses_nothing_and_the_same_call_goes_on(
     running = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
     knowledge = Knowledge.open(settings)
     deadline = time.monotonic() + 30
-    while knowledge.catalogue.sequence() < 2000 and time.monotonic() < deadline:
+    while knowledge.catalogue.sequence() < 1000 and time.monotonic() < deadline:
         time.sleep(0.01)
     running.send_signal(signal.SIGKILL)
     running.wait()
     kept = knowledge.catalogue.sequence()
-    assert 0 < kept < 12000
+    assert 0 < kept < DOCUMENTS
     assert subprocess.run(command, env=environ, check=False).returncode == 0
-    assert sum(base.documents for base in knowledge.catalogue.bases()) == 12000
-    for number in (0, kept, 11999):
+    assert sum(base.documents for base in knowledge.catalogue.bases()) == DOCUMENTS
+    for number in (0, kept, DOCUMENTS - 1):
         assert search(knowledge, f"subject{number}", base="kb", top_k=1).found
     knowledge.catalogue.close()

@@ -23,7 +23,7 @@ def refused(report: Report) -> dict[str, str]:
 
 
 def texts(knowledge: Knowledge, source: str, base: str = "kb") -> list[tuple[str, str]]:
-    stored = knowledge.catalogue.passages_of(document_id(base, source))
+    stored = knowledge.catalogue.passages_of([document_id(base, source)])
     return [(passage.title, passage.text) for passage in stored]
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -73,8 +74,10 @@ class Catalogue:
             lambda db: {row.id: StoredPassage(**row._mapping) for row in db.execute(found)}
         )
 
-    def passages_of(self, document: str) -> list[StoredPassage]:
-        found = _STORED.where(passages.c.document_id == document).order_by(passages.c.ordinal)
+    def passages_of(self, ids: Collection[str]) -> list[StoredPassage]:
+        """All passages of these documents, each document's in its order."""
+        mine = _STORED.where(passages.c.document_id.in_(ids))
+        found = mine.order_by(passages.c.document_id, passages.c.ordinal)
         return self._database.read(
             lambda db: [StoredPassage(**row._mapping) for row in db.execute(found)]
         )
@@ -118,47 +121,59 @@ def _put(
     batch: Sequence[Document],
     pieces: Mapping[str, Sequence[Section]],
 ) -> int:
-    sequence, changed = _last_sequence(db), 0
-    for document in batch:
-        if _is_same(db, base, document):
-            continue
-        sequence, changed = sequence + 1, changed + 1
-        _replace(db, base, document, pieces[document.source_id], sequence)
-    return changed
-
-
-def _is_same(db: sa.Connection, base: str, document: Document) -> bool:
-    held = db.scalar(
-        sa.select(documents.c.digest).where(documents.c.id == document_id(base, document.source_id))
-    )
-    return held == document.digest()
-
-
-def _replace(
-    db: sa.Connection,
-    base: str,
-    document: Document,
-    pieces: Sequence[Section],
-    sequence: int,
-) -> None:
-    key = document_id(base, document.source_id)
-    version = db.scalar(sa.select(documents.c.version).where(documents.c.id == key)) or 0
-    db.execute(sa.delete(passages).where(passages.c.document_id == key))
-    db.execute(sa.delete(documents).where(documents.c.id == key))
-    db.execute(
-        sa.insert(documents).values(
-            id=key,
-            base=base,
-            source_id=document.source_id,
-            title=document.title[:500],
-            url=document.url[:1000],
-            digest=document.digest(),
-            version=version + 1,
-            sequence=sequence,
-            updated_at=time.time(),
+    """Exchange what has changed in a batch: one statement per table, however many documents."""
+    keys = {document_id(base, document.source_id): document for document in batch}
+    held = {
+        row.id: row
+        for row in db.execute(
+            sa.select(documents.c.id, documents.c.digest, documents.c.version).where(
+                documents.c.id.in_(keys)
+            )
         )
-    )
+    }
+    changed = {
+        key: document
+        for key, document in keys.items()
+        if key not in held or held[key].digest != document.digest()
+    }
+    if not changed:
+        return 0
+    sequence = _last_sequence(db)
+    db.execute(sa.delete(passages).where(passages.c.document_id.in_(changed)))
+    db.execute(sa.delete(documents).where(documents.c.id.in_(changed)))
     rows = [
+        _document_row(key, base, document, held[key].version if key in held else 0, sequence + at)
+        for at, (key, document) in enumerate(changed.items(), start=1)
+    ]
+    db.execute(sa.insert(documents), rows)
+    parts = [
+        row
+        for key, document in changed.items()
+        for row in _passage_rows(key, pieces[document.source_id])
+    ]
+    if parts:
+        db.execute(sa.insert(passages), parts)
+    return len(changed)
+
+
+def _document_row(
+    key: str, base: str, document: Document, version: int, sequence: int
+) -> dict[str, Any]:
+    return {
+        "id": key,
+        "base": base,
+        "source_id": document.source_id,
+        "title": document.title[:500],
+        "url": document.url[:1000],
+        "digest": document.digest(),
+        "version": version + 1,
+        "sequence": sequence,
+        "updated_at": time.time(),
+    }
+
+
+def _passage_rows(key: str, pieces: Sequence[Section]) -> list[dict[str, Any]]:
+    return [
         {
             "id": passage_id(key, ordinal),
             "document_id": key,
@@ -168,8 +183,6 @@ def _replace(
         }
         for ordinal, piece in enumerate(pieces)
     ]
-    if rows:
-        db.execute(sa.insert(passages), rows)
 
 
 def _last_sequence(db: sa.Connection) -> int:

@@ -76,8 +76,7 @@ class Lexical:
             index = tantivy.Index(_schema(), path=str(self._folder / name))
             writer = index.writer(WRITER_BYTES, 1)
             while changes := catalogue.changes(sequence, CHANGES_PER_COMMIT):
-                for change in changes:
-                    _write(writer, catalogue, change.document_id)
+                _write(writer, catalogue, [change.document_id for change in changes])
                 writer.commit()
                 sequence = changes[-1].sequence
                 self._set_current(name, sequence)
@@ -167,10 +166,11 @@ def _schema() -> tantivy.Schema:
     return builder.build()
 
 
-def _write(writer: tantivy.IndexWriter, catalogue: Catalogue, document: str) -> None:
-    """Exchange the passages of one document."""
-    writer.delete_documents_by_term("document", document)
-    for passage in catalogue.passages_of(document):
+def _write(writer: tantivy.IndexWriter, catalogue: Catalogue, ids: Sequence[str]) -> None:
+    """Exchange the passages of these documents."""
+    for document in ids:
+        writer.delete_documents_by_term("document", document)
+    for passage in catalogue.passages_of(ids):
         writer.add_document(
             tantivy.Document(
                 id=passage.id,
