@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 
 from tool_server.app import create_app
 from tool_server.auth import Keys
+from tool_server.knowledge.index_writer import writing
 from tool_server.knowledge.search import Knowledge
 
 
@@ -53,6 +54,22 @@ def test_a_wrong_body_names_its_field(
 ) -> None:
     answer = client.post("/knowledge/search", json=body)
     assert (answer.status_code, answer.get_json()["error"]["field"]) == (status, field)
+
+
+def test_a_lost_index_is_a_503_until_it_is_built_anew(
+    client: FlaskClient, handbook: Knowledge
+) -> None:
+    with writing(handbook.index.folder, handbook.catalogue):  # nobody else can repair
+        (handbook.settings.data_dir / "index" / "current.json").unlink()
+        answer = client.post("/knowledge/search", json={"query": "年假"})
+        assert (answer.status_code, answer.get_json()["error"]["code"]) == (503, "unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_a_base_that_is_no_text_is_unknown_too(client: FlaskClient) -> None:
+    body = rb'{"query": "x", "base": "\ud800"}'
+    answer = client.post("/knowledge/search", data=body, content_type="application/json")
+    assert (answer.status_code, answer.get_json()["error"]["field"]) == (404, "base")
 
 
 def test_broken_json_is_a_400_without_a_stack(client: FlaskClient) -> None:

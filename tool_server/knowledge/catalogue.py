@@ -9,9 +9,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from tool_server.database import Database
-from tool_server.knowledge.document import Document, Section, StoredPassage, document_id, passage_id
+from tool_server.knowledge.document import (
+    BASE_NAME,
+    Document,
+    Section,
+    StoredPassage,
+    document_id,
+    passage_id,
+)
 from tool_server.knowledge.schema import documents, passages
 from tool_server.settings import Settings
+
+# In the place of a digest: the document was taken back. Its row stays, so that its number tells the index.
+WITHDRAWN = ""
 
 
 @dataclass(frozen=True)
@@ -52,13 +62,20 @@ class Catalogue:
                 sa.func.count(passages.c.id),
             )
             .select_from(documents.outerjoin(passages))
+            .where(documents.c.digest != WITHDRAWN)
             .group_by(documents.c.base)
             .order_by(documents.c.base)
         )
         return self._database.read(lambda db: [Base(*row) for row in db.execute(counted)])
 
     def has_base(self, name: str) -> bool:
-        found = sa.select(documents.c.id).where(documents.c.base == name).limit(1)
+        if not BASE_NAME.fullmatch(name):
+            return False
+        found = (
+            sa.select(documents.c.id)
+            .where(documents.c.base == name, documents.c.digest != WITHDRAWN)
+            .limit(1)
+        )
         return self._database.read(lambda db: db.scalar(found) is not None)
 
     def put(
@@ -66,6 +83,10 @@ class Catalogue:
     ) -> int:
         """Store documents and their passages (by source id), each instead of its old version; how many changed."""
         return self._database.write(lambda db: _put(db, base, batch, pieces))
+
+    def withdraw(self, base: str, prefix: str, keep: Collection[str]) -> int:
+        """Take back the documents whose source id begins with `prefix`, but those of `keep`; how many there were."""
+        return self._database.write(lambda db: _withdraw(db, base, prefix, keep))
 
     def passages(self, ids: Collection[str]) -> dict[str, StoredPassage]:
         """The passages of these ids; one that has gone meanwhile is left out."""
@@ -81,6 +102,10 @@ class Catalogue:
         return self._database.read(
             lambda db: [StoredPassage(**row._mapping) for row in db.execute(found)]
         )
+
+    def passage_count(self) -> int:
+        counted = sa.select(sa.func.count()).select_from(passages)
+        return self._database.read(lambda db: db.scalar(counted)) or 0
 
     def sequence(self) -> int:
         """The number of the last change."""
@@ -154,6 +179,20 @@ def _put(
     if parts:
         db.execute(sa.insert(passages), parts)
     return len(changed)
+
+
+def _withdraw(db: sa.Connection, base: str, prefix: str, keep: Collection[str]) -> int:
+    found = sa.select(documents.c.id, documents.c.source_id, documents.c.version).where(
+        documents.c.base == base,
+        documents.c.digest != WITHDRAWN,
+        sa.func.substr(documents.c.source_id, 1, len(prefix)) == prefix,
+    )
+    gone = [row for row in db.execute(found) if row.source_id not in keep]
+    for sequence, row in enumerate(gone, start=_last_sequence(db) + 1):
+        db.execute(sa.delete(passages).where(passages.c.document_id == row.id))
+        changed = {"digest": WITHDRAWN, "version": row.version + 1, "sequence": sequence}
+        db.execute(sa.update(documents).where(documents.c.id == row.id).values(changed))
+    return len(gone)
 
 
 def _document_row(

@@ -1,15 +1,18 @@
 """Knowledge's command: `ingest`."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tool_server import logs
 from tool_server.errors import ApiError
-from tool_server.knowledge.index import IndexBusy
-from tool_server.knowledge.ingest import Report
+from tool_server.knowledge.index_writer import IndexBusy
+from tool_server.knowledge.ingest import Report, Step
 from tool_server.knowledge.ingest import ingest as run
 from tool_server.knowledge.search import Knowledge
 from tool_server.migrate import migrate
@@ -29,15 +32,15 @@ def ingest(base: str, paths: tuple[Path, ...]) -> None:
     logs.configure(settings, "ingest")
     migrate(settings)
     knowledge = Knowledge.open(settings)
-    console = Console()
     try:
-        with console.status("") as status:
-            report = run(knowledge, base, paths, lambda path: status.update(f"reading {path.name}"))
+        with _progress(Console(stderr=True)) as progress:
+            report = run(knowledge, base, paths, progress)
     except ApiError as error:
         raise click.ClickException(error.message) from None
-    except IndexBusy as error:
+    except IndexBusy:
         raise click.ClickException(
-            f"{error} The documents are stored; the search finds them when it has finished."
+            "Another process writes the index: an ingest, or a repair after one was killed."
+            " Nothing was read; try again when it has finished."
         ) from None
     finally:
         knowledge.catalogue.close()
@@ -45,11 +48,46 @@ def ingest(base: str, paths: tuple[Path, ...]) -> None:
     sys.exit(1 if report.refused else 0)
 
 
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[Step], None]]:
+    """A bar on a terminal; elsewhere a line for each file."""
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        bar = bars.add_task("", total=None)
+
+        def show(step: Step) -> None:
+            about = f"{step.number} of {step.files}: {_name(step)}, {step.documents} documents"
+            bars.update(bar, total=step.files, completed=step.number - 1, description=about)
+
+        yield show
+
+
+class _Lines:
+    """Says each file once, however many batches it has."""
+
+    def __init__(self) -> None:
+        self._said = 0
+
+    def __call__(self, step: Step) -> None:
+        if step.number > self._said:
+            self._said = step.number
+            click.echo(f"reading {_name(step)} ({step.number} of {step.files})", err=True)
+
+
+def _name(step: Step) -> str:
+    return click.format_filename(step.path.name)
+
+
 def _show(report: Report, base: str) -> None:
     for path, reason in report.refused:
-        click.echo(f"refused {path}: {reason}", err=True)
+        click.echo(f"refused {click.format_filename(path)}: {reason}", err=True)
+    gone = f", {report.withdrawn} withdrawn" if report.withdrawn else ""
     click.echo(
-        f"{base}: {report.files} files, {report.documents} documents, {report.changed} new or changed"
+        f"{base}: {report.files} files, {report.documents} documents,"
+        f" {report.changed} new or changed{gone}"
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from tool_server.knowledge.document import Document, Section
 
 PARAGRAPH = re.compile(r"\n\s*\n")
-SENTENCE = re.compile(r"(?<=[。！？!?；;])|(?<=[.])(?=\s)|\n")
+SENTENCE = re.compile(r"(?<=[。！？!?；;\n])|(?<=[.])(?=\s)")
 
 
 def cut(document: Document, limit: int) -> list[Section]:
@@ -19,14 +19,23 @@ def cut(document: Document, limit: int) -> list[Section]:
 
 
 def _units(text: str, limit: int) -> Iterator[str]:
-    """Paragraphs; of those that are too long the sentences; of those that are too long slices."""
+    """Paragraphs; of those that are too long the sentences and lines; of those that are too long slices."""
     for paragraph in PARAGRAPH.split(text):
-        if len(paragraph) <= limit:
-            yield paragraph.strip() + "\n"
+        whole = paragraph.strip() + "\n"
+        if len(whole) <= limit:
+            yield whole
             continue
-        for sentence in SENTENCE.split(paragraph):
-            for start in range(0, len(sentence), limit):
-                yield sentence[start : start + limit]
+        for sentence in SENTENCE.split(whole):
+            yield from _slices(sentence, limit)
+
+
+def _slices(sentence: str, limit: int) -> Iterator[str]:
+    """A sentence in parts of at most `limit` characters; between words where it has any."""
+    while len(sentence) > limit:
+        at = sentence.rfind(" ", limit // 2, limit) + 1 or limit
+        yield sentence[:at]
+        sentence = sentence[at:]
+    yield sentence
 
 
 def _pack(units: Iterator[str], limit: int) -> Iterator[str]:

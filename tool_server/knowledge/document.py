@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import re
 import uuid
 from dataclasses import asdict, dataclass
 
+BASE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 NAMESPACE = uuid.UUID("6f0c9d1e-53c4-5b61-9d0f-2f3c1a7e8b44")
 
 

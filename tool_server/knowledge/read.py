@@ -6,15 +6,22 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from charset_normalizer import from_bytes
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from tool_server.knowledge.document import Document, Section
 
 HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
-FENCE = re.compile(r"^(```|~~~)")
+FENCE = re.compile(r"[ \t]*(```|~~~)")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 # More of these than one in a hundred: the file is not text.
 BINARY = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufffd]")
 BINARY_SHARE = 0.01
+# Below this many bytes charset-normalizer takes one Chinese text in five for another language's.
+SHORT = 400
+# First byte of the last of GB 2312's 3,755 common characters, which make up nearly all of any text.
+LAST_COMMON = 0xD7
+COMMON_SHARE = 0.9
 
 
 class Unreadable(Exception):
@@ -30,6 +37,20 @@ class _Line(BaseModel):
     title: str = Field("", max_length=500)
     text: str
     url: str = Field("", max_length=1000)
+
+    @field_validator("id", "title", "text", "url")
+    @classmethod
+    def _is_whole(cls, value: str) -> str:
+        if SURROGATE.search(value):
+            raise PydanticCustomError("half", "Holds half of a surrogate pair")
+        return value
+
+    @field_validator("text")
+    @classmethod
+    def _says_something(cls, value: str) -> str:
+        if not value.strip():
+            raise PydanticCustomError("empty", "Must not be empty")
+        return value
 
 
 def read(path: Path, source_id: str, *, limit: int) -> Iterator[Document]:
@@ -47,10 +68,7 @@ def decode(content: bytes) -> str:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        best = from_bytes(content).best()
-        if best is None:
-            raise Unreadable("it is not text") from None
-        text = str(best)
+        text = _short_chinese(content) or _guess(content)
     if len(BINARY.findall(text)) > len(text) * BINARY_SHARE:
         raise Unreadable("it is not text")
     if not text.strip():
@@ -58,12 +76,37 @@ def decode(content: bytes) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def _short_chinese(content: bytes) -> str | None:
+    """A short text in GB 18030 (GBK), as Chinese Windows writes it; None where its characters are unusual."""
+    if len(content) > SHORT:
+        return None
+    try:
+        text = content.decode("gb18030")
+    except UnicodeDecodeError:
+        return None
+    beyond_ascii = [character for character in text if not character.isascii()]
+    common = sum(map(_is_common, beyond_ascii))
+    return text if common >= COMMON_SHARE * len(beyond_ascii) else None
+
+
+def _is_common(character: str) -> bool:
+    encoded = character.encode("gb2312", "ignore")
+    return bool(encoded) and encoded[0] <= LAST_COMMON
+
+
+def _guess(content: bytes) -> str:
+    best = from_bytes(content).best()
+    if best is None:
+        raise Unreadable("it is not text")
+    return str(best)
+
+
 def read_markdown(text: str, path: Path, source_id: str) -> Iterator[Document]:
     """One document; a section for each heading, under the path of the headings above it."""
     headings: list[tuple[int, str]] = []
     sections: list[Section] = []
     lines: list[str] = []
-    fenced = False
+    fence = ""
 
     def close() -> None:
         body = "\n".join(lines).strip()
@@ -72,8 +115,8 @@ def read_markdown(text: str, path: Path, source_id: str) -> Iterator[Document]:
         lines.clear()
 
     for line in text.split("\n"):
-        fenced ^= FENCE.match(line) is not None
-        match = None if fenced else HEADING.match(line)
+        fence = _fence(fence, line)
+        match = None if fence else HEADING.match(line)
         if match is None:
             lines.append(line)
             continue
@@ -84,6 +127,16 @@ def read_markdown(text: str, path: Path, source_id: str) -> Iterator[Document]:
     if not sections:
         raise Unreadable("it has headings only")
     yield _document(source_id, path, sections)
+
+
+def _fence(fence: str, line: str) -> str:
+    """The fence that is open after this line; only its own kind closes it."""
+    match = FENCE.match(line)
+    if match is None:
+        return fence
+    if not fence:
+        return match[1]
+    return "" if match[1] == fence else fence
 
 
 def read_text(text: str, path: Path, source_id: str) -> Iterator[Document]:
@@ -132,9 +185,9 @@ def _document(source_id: str, path: Path, sections: list[Section]) -> Document:
 def _line(line: str, number: int) -> _Line:
     try:
         return _Line.model_validate(json.loads(line))
-    except json.JSONDecodeError:
-        raise Unreadable(f"line {number} is not JSON") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "the line"
         raise Unreadable(f"line {number}: {field}: {first['msg']}") from None
+    except (ValueError, RecursionError):  # some JSON is too much for Python's parser
+        raise Unreadable(f"line {number} is not JSON") from None

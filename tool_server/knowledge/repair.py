@@ -1,4 +1,4 @@
-"""Bringing an index up to its catalogue that a killed ingest left behind; asked before each search, done seldom."""
+"""Bringing up to its catalogue an index that a killed ingest or a restored backup left; asked before each search."""
 
 import threading
 import time
@@ -6,33 +6,56 @@ from collections.abc import Callable
 
 import structlog
 
-from tool_server.knowledge.index import IndexBusy
+from tool_server.knowledge.index_writer import IndexBusy, writing
 from tool_server.knowledge.search import Knowledge
 
 log = structlog.get_logger()
 
 PERIOD_S = 1.0
+# A small repair is done before the search that found the need; a large one goes on behind it.
+PATIENCE_S = 1.0
 
 
 class Repair:
-    """Compares the two at most once a second, in one thread at a time."""
+    """Compares the two at most once a second; repairs in a thread of its own, one at a time."""
 
     def __init__(self, knowledge: Knowledge, clock: Callable[[], float] = time.monotonic) -> None:
         self._knowledge = knowledge
         self._clock = clock
         self._next_at = 0.0
+        self._counted = False
         self._lock = threading.Lock()
+        self._running: threading.Thread | None = None
 
     def if_behind(self) -> None:
-        """Sync if nobody else does; a search meanwhile sees the index as it was."""
+        """Start a repair where it is needed; a search meanwhile sees the index as it was."""
         if self._clock() < self._next_at or not self._lock.acquire(blocking=False):
             return
         try:
             self._next_at = self._clock() + PERIOD_S
-            if self._knowledge.index.applied() < self._knowledge.catalogue.sequence():
-                self._knowledge.index.sync(self._knowledge.catalogue)
-                log.warning("index.repaired")
-        except IndexBusy:
-            return
+            if self._running is not None and self._running.is_alive():
+                return
+            if self._agrees():
+                return
+            self._running = threading.Thread(target=self._repair, name="repair", daemon=True)
+            self._running.start()
+            self._running.join(PATIENCE_S)
         finally:
             self._lock.release()
+
+    def _agrees(self) -> bool:
+        """By the number of the last change; by the number of passages too when this process asks first."""
+        index, catalogue = self._knowledge.index, self._knowledge.catalogue
+        if index.applied() != catalogue.sequence():
+            return False
+        counted, self._counted = self._counted, True
+        return counted or index.passage_count() == catalogue.passage_count()
+
+    def _repair(self) -> None:
+        try:
+            with writing(self._knowledge.index.folder, self._knowledge.catalogue):
+                log.warning("index.repaired", sequence=self._knowledge.index.applied())
+        except IndexBusy:  # an ingest is at it
+            return
+        except Exception as error:  # the rim of this thread; the next search tries again
+            log.error("index.repair_failed", exc_info=error)

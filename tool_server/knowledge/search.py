@@ -5,7 +5,7 @@ Called by the routes, for the tool as for every other door: one retrieval functi
 
 from dataclasses import asdict, dataclass
 
-from tool_server.errors import BadRequest, NotFound
+from tool_server.errors import BadRequest, NotFound, Unavailable
 from tool_server.knowledge.catalogue import Catalogue
 from tool_server.knowledge.document import StoredPassage
 from tool_server.knowledge.index import Hit, Lexical
@@ -52,7 +52,7 @@ class Knowledge:
 
 
 def search(knowledge: Knowledge, query: str, *, base: str | None, top_k: int) -> Result:
-    """The best passages for a question. Raises `BadRequest` and `NotFound` (an unknown base)."""
+    """The best passages for a question. Raises `BadRequest`, `NotFound` (an unknown base) and `Unavailable`."""
     check(knowledge, query, base, top_k)
     tokens = distinct(query, knowledge.settings.knowledge_query_tokens)
     hits = retrieve(knowledge, tokens, base, top_k)
@@ -62,7 +62,7 @@ def search(knowledge: Knowledge, query: str, *, base: str | None, top_k: int) ->
 
 
 def check(knowledge: Knowledge, query: str, base: str | None, top_k: int) -> None:
-    """Refuse what cannot be searched for, naming the field."""
+    """Refuse what cannot be searched for, naming the field; and to search while the index is being built."""
     settings = knowledge.settings
     if not query.strip():
         raise BadRequest("query: must not be empty.", param="query")
@@ -74,6 +74,8 @@ def check(knowledge: Knowledge, query: str, base: str | None, top_k: int) -> Non
         raise BadRequest(f"top_k: from 1 to {limit}.", param="top_k")
     if base is not None and not knowledge.catalogue.has_base(base):
         raise NotFound(f"There is no knowledge base {base[:64]!r}.", param="base")
+    if knowledge.index.applied() < 0 and knowledge.catalogue.sequence():
+        raise Unavailable("The index is being built; search again in a moment.", retry_after=5)
 
 
 def retrieve(knowledge: Knowledge, tokens: list[str], base: str | None, top_k: int) -> list[Hit]:

@@ -1,0 +1,141 @@
+"""Bringing the index up to the catalogue; for `ingest`, and for `repair` after a kill.
+
+One writer at a time, by a file lock that its process's death frees. Nothing that was acknowledged can be lost: the
+catalogue is written first, the number of the last change that the index holds after each of its commits, and the next
+writer goes on from there. Where the two disagree, the index is built anew beside the old one, which serves until then.
+"""
+
+import fcntl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import tantivy
+
+from tool_server.knowledge.catalogue import Catalogue, Change
+from tool_server.knowledge.index_folder import IndexFolder
+from tool_server.knowledge.tokens import tokenize
+
+WRITER_BYTES = 64 * 1024 * 1024
+CHANGES_PER_COMMIT = 500
+RETRY_S = 0.05
+
+
+class IndexBusy(Exception):
+    """Another process writes the index."""
+
+
+@contextmanager
+def writing(
+    folder: IndexFolder, catalogue: Catalogue, *, wait_s: float = 0.0
+) -> Iterator["IndexWriter"]:
+    """The only writer, with the index brought up to the catalogue. Raises `IndexBusy` after `wait_s`."""
+    with _alone(folder, wait_s):
+        writer = IndexWriter(folder, catalogue)
+        try:
+            writer.open()
+            yield writer
+        finally:
+            writer.close()
+
+
+class IndexWriter:
+    """Made by `writing`: its lock is held."""
+
+    def __init__(self, folder: IndexFolder, catalogue: Catalogue) -> None:
+        self._folder = folder
+        self._catalogue = catalogue
+        self._name, self._sequence = "", 0
+        self._writer: tantivy.IndexWriter | None = None
+
+    def open(self) -> None:
+        """Go on with the current build, or make one anew where it is missing, damaged, or not of this catalogue."""
+        build = self._folder.current()
+        index = None if build is None else self._folder.open(build.name)
+        if build is None or index is None or build.sequence > self._catalogue.sequence():
+            self._rebuild()
+            return
+        self._folder.keep_only(build.name)  # what a killed rebuild left
+        self._name, self._sequence = build.name, build.sequence
+        self.sync()
+        index.reload()
+        if index.searcher().num_docs != self._catalogue.passage_count():
+            self._rebuild()
+
+    def sync(self) -> None:
+        """Take over what changed in the catalogue since."""
+        self._sequence = self._take_over(self._name, self._sequence, publish=True)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.wait_merging_threads()
+            self._writer = None
+
+    def _rebuild(self) -> None:
+        """A whole new build; searches have the old one until it is complete."""
+        self.close()
+        name = self._folder.create(build_schema())
+        sequence = self._take_over(name, 0, publish=False)
+        self._folder.publish(name, sequence)
+        self._folder.keep_only(name)
+        self._name, self._sequence = name, sequence
+
+    def _take_over(self, name: str, sequence: int, *, publish: bool) -> int:
+        """Write the changes after `sequence`, commit by commit; the number of the last one."""
+        while changes := self._catalogue.changes(sequence, CHANGES_PER_COMMIT):
+            writer = self._writer_of(name)
+            self._write(writer, changes)
+            writer.commit()
+            sequence = changes[-1].sequence
+            if publish:
+                self._folder.publish(name, sequence)
+        return sequence
+
+    def _writer_of(self, name: str) -> "tantivy.IndexWriter":
+        if self._writer is None:
+            index = self._folder.open(name)
+            if index is None:
+                raise OSError("The index cannot be opened.")
+            self._writer = index.writer(WRITER_BYTES, 1)
+        return self._writer
+
+    def _write(self, writer: "tantivy.IndexWriter", changes: Sequence[Change]) -> None:
+        """Exchange the passages of these documents."""
+        ids = [change.document_id for change in changes]
+        for document in ids:
+            writer.delete_documents_by_term("document", document)
+        for passage in self._catalogue.passages_of(ids):
+            writer.add_document(
+                tantivy.Document(
+                    id=passage.id,
+                    document=passage.document_id,
+                    base=passage.base,
+                    content=" ".join(tokenize(passage.text)),
+                    title=" ".join(tokenize(passage.title)),
+                )
+            )
+
+
+def build_schema() -> "tantivy.Schema":
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("id", stored=True, tokenizer_name="raw")
+    builder.add_text_field("document", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("base", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("content", tokenizer_name="whitespace", index_option="freq")
+    builder.add_text_field("title", tokenizer_name="whitespace", index_option="freq")
+    return builder.build()
+
+
+@contextmanager
+def _alone(folder: IndexFolder, wait_s: float) -> Iterator[None]:
+    deadline = time.monotonic() + wait_s
+    with folder.lock.open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise IndexBusy("Another process is writing the index.") from None
+                time.sleep(RETRY_S)
+        yield
