@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 
@@ -21,7 +22,7 @@ def attend_each(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    _attention_mask: torch.Tensor | None,
+    attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
@@ -29,7 +30,11 @@ def attend_each(
 
     `query` is [1, heads, tokens of the step, size]; returns [1, tokens of the step, heads, size].
     """
-    cache = kwargs["cache"]
+    cache = kwargs.get("cache")
+    if cache is None:  # a plain forward, without batching
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **kwargs
+        )
     key, value = cache.update(
         key_states=key, value_states=value, layer_idx=module.layer_idx, kwargs=kwargs
     )
