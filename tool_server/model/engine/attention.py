@@ -32,9 +32,10 @@ def attend_each(
     """
     cache = kwargs.get("cache")
     if cache is None:  # a plain forward, without batching
-        return sdpa_attention_forward(
+        plain: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **kwargs
         )
+        return plain
     key, value = cache.update(
         key_states=key, value_states=value, layer_idx=module.layer_idx, kwargs=kwargs
     )
