@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from dify_plugin.server import Found, Passage
 
 
 @dataclass(frozen=True)
@@ -16,31 +17,30 @@ class Citations:
     found: str
 
     @classmethod
-    def of(cls, result: Mapping[str, Any]) -> Citations:
+    def of(cls, reply: Found) -> Citations:
         """From the tool server's answer; passages that do not cover the question are left out."""
-        passages = result.get("passages", []) if result.get("found") else []
+        passages = reply.passages if reply.found else []
         items = [_citation(position, passage) for position, passage in enumerate(passages, start=1)]
         context = "\n\n".join(item["content"] for item in items)
         return cls(items, context, "yes" if items else "no")
 
 
-def _citation(position: int, passage: Mapping[str, Any]) -> dict[str, Any]:
+def _citation(position: int, passage: Passage) -> dict[str, Any]:
     """Dify shows an item as a citation only with `_source`; a URL has its place in `doc_metadata` alone."""
-    title = str(passage["title"])
     return {
-        "title": title,
-        "content": f"[{position}] {title}\n{passage['content']}",
+        "title": passage.title,
+        "content": f"[{position}] {passage.title}\n{passage.content}",
         "metadata": {
             "_source": "knowledge",
             "position": position,
-            "dataset_id": passage["base"],
-            "dataset_name": passage["base"],
-            "document_id": passage["document_id"],
-            "document_name": title,
+            "dataset_id": passage.base,
+            "dataset_name": passage.base,
+            "document_id": passage.document_id,
+            "document_name": passage.title,
             "data_source_type": "external",
-            "segment_id": passage["segment_id"],
+            "segment_id": passage.segment_id,
             "retriever_from": "workflow",
-            "score": passage["score"],
-            "doc_metadata": {"url": passage["url"], "source_id": passage["source_id"]},
+            "score": passage.score,
+            "doc_metadata": {"url": passage.url, "source_id": passage.source_id},
         },
     }

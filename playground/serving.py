@@ -7,6 +7,8 @@ import threading
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+CLOSE_S = 0.05  # how long a server may take to notice that it is to close
+
 
 class Handler(WSGIRequestHandler):
     """Connections stay open, and a small packet goes out at once."""
@@ -26,7 +28,9 @@ class Server:
             "127.0.0.1", port, app, threaded=True, request_handler=Handler
         )
         self._server.daemon_threads = True  # type: ignore[attr-defined]  # ThreadingMixIn has it
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(CLOSE_S,), daemon=True
+        )
         self._thread.start()
 
     @property

@@ -11,6 +11,6 @@ from dify_plugin.server import Server, ServerError
 class KnowledgeProvider(ToolProvider):
     def _validate_credentials(self, credentials: dict[str, Any]) -> None:
         try:
-            Server.of(credentials).bases()
+            Server.of(credentials).check()
         except ServerError as error:
             raise ToolProviderCredentialValidationError(str(error)) from None

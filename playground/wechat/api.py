@@ -1,38 +1,47 @@
-"""The platform's API: gettoken and message/send, with its errors, silent limits, and faults by script."""
+"""The platform's API: gettoken, message/send, menu/create and getcallbackip, as hard as the real ones."""
 
-import hashlib
 import json
 import secrets
-import threading
-import time
-from collections import defaultdict, deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from playground.wechat.drops import Drops
+from playground.wechat.faults import Fault, Script
 from playground.wechat.ledger import Ledger
 from playground.wechat.limits import Limits, cut
+from playground.wechat.menu import menu_fault
+from playground.wechat.tokens import Tokens
+
+MESSAGES = {
+    40001: "invalid credential",
+    40008: "invalid message type",
+    40014: "invalid access_token",
+    40016: "invalid button size",
+    40018: "invalid button name size",
+    40019: "invalid button key size",
+    40020: "invalid button url size",
+    40023: "invalid sub button size",
+    40058: "invalid Request Parameter",
+    41001: "access_token missing",
+    42001: "access_token expired",
+    44004: "text content is empty",
+    45009: "api freq out of limit",
+    81013: "user & party & tag all invalid",
+    301002: "not allow operate another agent with this accesstoken",
+}
 
 
 @dataclass(frozen=True)
 class App:
-    """The self-built app as the console knows it, and who may use it."""
+    """The self-built app as the console knows it, and who may use it; `*` is everybody."""
 
     corp_id: str
     agent_id: int
     secret: str
     users: tuple[str, ...]
 
-
-@dataclass
-class Fault:
-    """What the next calls of one route come to; see `routes` for the kinds."""
-
-    call: str
-    fault: str
-    times: int
-    code: int = -1
-    seconds: float = 0.0
+    def sees(self, user: str) -> bool:
+        return bool(user) and ("*" in self.users or user in self.users)
 
 
 @dataclass
@@ -42,94 +51,103 @@ class Api:
     app: App
     limits: Limits
     ledger: Ledger
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _token: tuple[str, float] = ("", 0.0)
-    _wrong: int = 0
-    _sent: dict[tuple[str, str], float] = field(default_factory=dict)
-    _recent: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
-    _faults: list[Fault] = field(default_factory=list)
+    faults: Script = field(default_factory=Script)
+
+    def __post_init__(self) -> None:
+        self.tokens = Tokens(self.limits)
+        self._drops = Drops(self.limits, self.ledger)
+        self.menu: dict[str, Any] = {}
 
     def script(self, fault: Fault) -> None:
-        with self._lock:
-            self._faults.append(fault)
+        self.faults.add(fault)
 
-    def next_fault(self, path: str) -> Fault | None:
-        """The fault that this call meets, if one was scripted."""
-        with self._lock:
-            for fault in self._faults:
-                if path.endswith(fault.call):
-                    fault.times -= 1
-                    if fault.times <= 0:
-                        self._faults.remove(fault)
-                    return fault
-        return None
+    def forget_token(self) -> None:
+        self.tokens.forget()
 
     def gettoken(self, corp_id: str, secret: str) -> dict[str, Any]:
         """The same token as long as it is valid."""
-        with self._lock:
-            if self._wrong >= self.limits.wrong_secrets:
-                return _error(45009, "api freq out of limit")
-            if corp_id != self.app.corp_id or secret != self.app.secret:
-                self._wrong += 1
-                return _error(40001, "invalid credential")
-            token, until = self._token
-            if time.monotonic() >= until:
-                token, until = secrets.token_urlsafe(48), time.monotonic() + self.limits.token_s
-                self._token = (token, until)
-            left = int(until - time.monotonic())
+        if self.tokens.banned():
+            return error(45009)
+        if corp_id != self.app.corp_id or secret != self.app.secret:
+            self.tokens.wrong_secret()
+            return error(40001)
+        token, left = self.tokens.get()
         return {"errcode": 0, "errmsg": "ok", "access_token": token, "expires_in": left}
 
-    def forget_token(self) -> None:
-        """The platform may end a token early."""
-        with self._lock:
-            self._token = ("", 0.0)
-
     def send(self, token: str, raw: bytes) -> dict[str, Any]:
-        """message/send of texts."""
-        with self._lock:
-            if not token or token != self._token[0]:
-                return _error(40014, "invalid access_token")
-        try:
-            body = json.loads(raw)
-            users = str(body["touser"]).split("|")
-            text = str(body["text"]["content"])
-            agent_id = body["agentid"]
-        except (ValueError, KeyError, TypeError):
-            return _error(40058, "invalid Request Parameter")
-        if agent_id != self.app.agent_id:
-            return _error(301002, "not allow operate another agent")
-        known = [user for user in users if user in self.app.users or "*" in self.app.users]
+        """message/send of a text."""
+        if code := self.tokens.fault(token):
+            return error(code)
+        body = _object(raw)
+        if code := self._send_fault(body):
+            return error(code)
+        users = body["touser"].split("|")
+        known = [user for user in users if self.app.sees(user)]
         if not known:
-            return _error(81013, "user & party & tag all invalid")
+            return error(81013)
         push_id = secrets.token_urlsafe(24)
         for user in known:
-            if not self._dropped(user, body, raw):
-                self.ledger.show(user, "push", cut(text, self.limits.text_bytes), push_id=push_id)
+            self._push(user, body, raw, push_id)
         unknown = "|".join(user.lower() for user in users if user not in known)
         return {"errcode": 0, "errmsg": "ok", "msgid": push_id, "invaliduser": unknown}
 
-    def _dropped(self, user: str, body: Mapping[str, Any], raw: bytes) -> bool:
-        """Whether the platform keeps this from the user without a word."""
-        now = time.monotonic()
-        with self._lock:
-            if body.get("enable_duplicate_check") == 1:
-                name = (user, hashlib.sha256(raw).hexdigest())
-                asked = int(body.get("duplicate_check_interval", self.limits.duplicate_s))
-                until = self._sent.get(name, 0.0)
-                if now < until:
-                    self.ledger.counts["dropped_duplicate"] += 1
-                    return True
-                self._sent[name] = now + min(asked, self.limits.longest_duplicate_s)
-            recent = self._recent[user]
-            while recent and recent[0] < now - 3600:
-                recent.popleft()
-            in_minute = sum(at > now - 60 for at in recent)
-            if in_minute >= self.limits.per_minute or len(recent) >= self.limits.per_hour:
-                self.ledger.counts["dropped_rate"] += 1
-                return True
-            recent.append(now)
-        return False
+    def create_menu(self, token: str, agent_id: str, raw: bytes) -> dict[str, Any]:
+        """menu/create: at most three buttons of at most five."""
+        if code := self.tokens.fault(token):
+            return error(code)
+        if agent_id != str(self.app.agent_id):
+            return error(301002)
+        menu = _object(raw)
+        if code := menu_fault(menu.get("button"), self.limits):
+            return error(code)
+        self.menu = menu
+        return {"errcode": 0, "errmsg": "ok"}
+
+    def callback_addresses(self, token: str) -> dict[str, Any]:
+        """getcallbackip: from where callbacks come."""
+        if code := self.tokens.fault(token):
+            return error(code)
+        return {"errcode": 0, "errmsg": "ok", "ip_list": ["127.0.0.1"]}
+
+    def _send_fault(self, body: dict[str, Any]) -> int:
+        to, text = body.get("touser"), body.get("text")
+        if not isinstance(to, str) or to.count("|") >= self.limits.receivers:
+            return 40058
+        if body.get("agentid") != self.app.agent_id:
+            return 301002
+        if body.get("msgtype") != "text":
+            return 40008
+        if not isinstance(text, dict) or not _is_text(text.get("content")):
+            return 40058
+        if not isinstance(body.get("duplicate_check_interval", 0), int):
+            return 40058
+        return 0 if text["content"] else 44004
+
+    def _push(self, user: str, body: dict[str, Any], raw: bytes, push_id: str) -> None:
+        if body.get("enable_duplicate_check") == 1:
+            interval = body.get("duplicate_check_interval")
+            if self._drops.duplicate(user, raw, interval):
+                return
+        if self._drops.too_many(user):
+            return
+        self.ledger.count("pushed")
+        text = cut(body["text"]["content"], self.limits.text_bytes)
+        self.ledger.show(user, "push", text, push_id=push_id)
 
 
-def _error(code: int, message: str) -> dict[str, Any]:
-    return {"errcode": code, "errmsg": message}
+def error(code: int) -> dict[str, Any]:
+    return {"errcode": code, "errmsg": MESSAGES[code]}
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    """The JSON object in `raw`; an empty one for anything else, so that its fields are missing."""
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _is_text(value: object) -> bool:
+    """A string that UTF-8 can hold: JSON can write half a surrogate pair."""
+    return isinstance(value, str) and value == value.encode(errors="ignore").decode()

@@ -1,14 +1,22 @@
-"""What people saw, and what went over the wire: two lists in memory, with somebody waiting for the next entry."""
+"""What people saw, and what went over the wire: lists in memory, with somebody waiting for the next bubble."""
 
 import threading
 import time
 from collections import Counter, deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 
-ENTRIES = 50000
+from playground.wechat.limits import ENTRIES
+from playground.wechat.shelf import Shelf
 
 type Source = Literal["user", "passive", "push"]
+type Outcome = Literal["shown", "duplicate_passive", "empty", "cut", "failed", "invalid"]
+# What one may count on: a count that never happened is 0, not absent.
+COUNTS = (
+    *("shown", "duplicate_passive", "empty", "cut", "failed", "invalid", "given_up"),
+    *("pushed", "dropped_duplicate", "dropped_rate", "checks_failed"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,69 +42,105 @@ class Delivery:
     started_at: float
     seconds: float
     status: int  # 0 where no answer came
-    outcome: Literal["shown", "empty", "cut", "failed", "invalid"]
+    outcome: Outcome
+    reason: str = ""  # why it failed, or why a reply was invalid
 
 
-@dataclass
+@dataclass(frozen=True)
+class Call:
+    """One call of the platform's API."""
+
+    path: str
+    status: int  # 0 where the connection was ended instead of an answer
+    errcode: int | None  # None where the answer held none
+    at: float
+    seconds: float
+    fault: str = ""  # the scripted one that it met
+
+
 class Ledger:
-    """Both lists, and counts of what a person never sees."""
+    """The lists, and counts of what a person never sees. For all threads."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    _entries: deque[Entry] = field(default_factory=lambda: deque(maxlen=ENTRIES))
-    _deliveries: deque[Delivery] = field(default_factory=lambda: deque(maxlen=ENTRIES))
-    _calls: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=ENTRIES))
-    _changed: threading.Condition = field(default_factory=threading.Condition)
-    _last: int = 0
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
+        self._lock = threading.Lock()
+        self._entries: Shelf[Entry] = Shelf(ENTRIES)
+        self._deliveries: Shelf[Delivery] = Shelf(ENTRIES)
+        self._answered: Shelf[bool] = Shelf(ENTRIES)  # by MsgId
+        self._calls: deque[Call] = deque(maxlen=ENTRIES)
+        # One door per person who is waited for; it goes with the last who waits.
+        self._doors: WeakValueDictionary[str, threading.Condition] = WeakValueDictionary()
+        self._last = 0
 
-    def show(self, user: str, source: Source, text: str, **more: Any) -> Entry:
+    def show(
+        self, user: str, source: Source, text: str, *, msg_id: str = "", push_id: str = ""
+    ) -> Entry:
         """Add a bubble and wake who waits for it."""
-        with self._changed:
-            self._last += 1
-            size = len(text.encode())
-            entry = Entry(self._last, user, source, text, time.time(), bytes=size, **more)
-            self._entries.append(entry)
-            self._changed.notify_all()
-        return entry
+        with self._lock:
+            return self._show(user, source, text, msg_id, push_id)
+
+    def answer(self, msg_id: str, user: str, text: str) -> bool:
+        """Show a passive reply, unless its message has had one: then False."""
+        with self._lock:
+            if self._answered.newest(msg_id):
+                return False
+            self._answered.add(msg_id, True)
+            self._show(user, "passive", text, msg_id, "")
+            return True
 
     def seen(
         self, user: str, *, after: int = 0, wait_s: float = 0.0, own: bool = False
     ) -> list[dict[str, Any]]:
         """A person's bubbles after number `after`, oldest first; waits for one when there is none."""
         deadline = time.monotonic() + wait_s
-        with self._changed:
-            while not (found := self._find(user, after, own)):
+        with self._lock:
+            door = self._doors.get(user) or threading.Condition(self._lock)
+            self._doors[user] = door
+            while not (found := self._after(user, after, own)):
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return []
-                self._changed.wait(left)
+                door.wait(left)
         return [asdict(entry) for entry in found]
 
+    def count(self, name: str) -> None:
+        with self._lock:
+            self.counts[name] += 1
+
     def delivered(self, delivery: Delivery) -> None:
-        with self._changed:
-            self._deliveries.append(delivery)
+        with self._lock:
+            self._deliveries.add(delivery.msg_id, delivery)
             self.counts[delivery.outcome] += 1
 
-    def called(self, path: str, code: int, seconds: float) -> None:
-        with self._changed:
-            self._calls.append(
-                {"path": path, "errcode": code, "at": time.time(), "seconds": seconds}
-            )
+    def called(self, call: Call) -> None:
+        with self._lock:
+            self._calls.append(call)
 
     def deliveries(self, msg_id: str = "") -> list[dict[str, Any]]:
-        with self._changed:
-            return [asdict(one) for one in self._deliveries if msg_id in ("", one.msg_id)]
+        with self._lock:
+            found = self._deliveries.of(msg_id) if msg_id else self._deliveries.everything()
+        return [asdict(delivery) for delivery in found]
 
     def calls(self) -> list[dict[str, Any]]:
-        with self._changed:
-            return list(self._calls)
+        with self._lock:
+            found = list(self._calls)
+        return [asdict(call) for call in found]
 
-    def answered_passively(self, msg_id: str) -> bool:
-        with self._changed:
-            return any(e.source == "passive" and e.msg_id == msg_id for e in self._entries)
+    def _show(self, user: str, source: Source, text: str, msg_id: str, push_id: str) -> Entry:
+        self._last += 1
+        size = len(text.encode())
+        entry = Entry(self._last, user, source, text, time.time(), msg_id, push_id, size)
+        self._entries.add(user, entry)
+        if (door := self._doors.get(user)) is not None:
+            door.notify_all()
+        return entry
 
-    def _find(self, user: str, after: int, own: bool) -> list[Entry]:
+    def _after(self, user: str, after: int, own: bool) -> list[Entry]:
+        newest = self._entries.newest(user)
+        if newest is None or newest.id <= after:
+            return []
         return [
             entry
-            for entry in self._entries
-            if entry.user == user and entry.id > after and (own or entry.source != "user")
+            for entry in self._entries.of(user)
+            if entry.id > after and (own or entry.source != "user")
         ]

@@ -1,28 +1,47 @@
 """The phone's server: the page, and the few calls that it makes. Keys stay here, the browser never sees one."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
-from flask import Flask, Response, jsonify, request, send_from_directory
+from flask import Blueprint, Flask, Response, jsonify, request, send_from_directory
+from pydantic import StringConstraints
 
-from playground.wechat.routes import LONGEST_WAIT_S, Platform
+from playground.wechat.config import Config
+from playground.wechat.control import Body, Look, refuse_bad_bodies
+from playground.wechat.deliver import Busy
+from playground.wechat.platform import Platform
 
 PAGE = Path(__file__).parent / "phone"
 TEXT_LIMIT = 2000
+TIMELINE_S = 5.0
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 
 
-def create_app(platform: Platform, config: dict[str, Any]) -> Flask:
+class Typed(Body):
+    """What somebody typed on the phone."""
+
+    user: str
+    text: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=TEXT_LIMIT)
+    ]
+
+
+def create_app(platform: Platform, config: Config) -> Flask:
     """The page at `/`, its data below `/api`."""
     app = Flask("playground.phone", static_folder=None)
     app.json.ensure_ascii = False  # type: ignore[attr-defined]  # DefaultJSONProvider has it
-    timelines = Timelines(platform, config.get("timeline_url", ""), config.get("timeline_key", ""))
-    users = list(config.get("users", []))
+    app.register_blueprint(_data(platform, config))
 
     @app.after_request
     def harden(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = "default-src 'self'; img-src 'self' data:"
-        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers.update(HEADERS)
         return response
 
     @app.get("/")
@@ -33,49 +52,79 @@ def create_app(platform: Platform, config: dict[str, Any]) -> Flask:
     def part(name: str) -> Response:
         return send_from_directory(PAGE, name)
 
-    @app.get("/api/start")
-    def start() -> Response:
-        return jsonify(users=users, suggestions=config.get("suggestions", []))
-
-    @app.get("/api/chat")
-    def chat() -> Response:
-        wait_s = min(request.args.get("wait_s", 0.0, float), LONGEST_WAIT_S)
-        after = request.args.get("after", 0, int)
-        user = request.args["user"]
-        return jsonify(entries=platform.ledger.seen(user, after=after, wait_s=wait_s, own=True))
-
-    @app.post("/api/messages")
-    def write() -> tuple[Response, int] | Response:
-        body = request.get_json()
-        text, user = str(body.get("text", "")).strip()[:TEXT_LIMIT], str(body.get("user", ""))
-        if not text or user not in users:
-            return jsonify(error="Write something as one of the users."), 400
-        return jsonify(msg_id=platform.write(user, text))
-
-    @app.get("/api/messages/<msg_id>")
-    def life(msg_id: str) -> Response:
-        return jsonify(timelines.of(msg_id))
-
     return app
 
 
+def _data(platform: Platform, config: Config) -> Blueprint:
+    routes = Blueprint("data", __name__, url_prefix="/api")
+    refuse_bad_bodies(routes)
+    timelines = Timelines(platform, config.timeline_url, config.timeline_key)
+
+    @routes.get("/start")
+    def start() -> Response:
+        return jsonify(users=config.users, suggestions=config.suggestions)
+
+    @routes.get("/chat")
+    def chat() -> Response:
+        look = Look.model_validate(request.args.to_dict())
+        found = platform.ledger.seen(look.user, after=look.after, wait_s=look.wait_s, own=True)
+        return jsonify(entries=found)
+
+    @routes.post("/messages")
+    def write() -> tuple[Response, int] | Response:
+        typed = Typed.model_validate(request.get_json())
+        if typed.user not in config.users:
+            return jsonify(error="user: nobody has this phone"), 400
+        try:
+            return jsonify(msg_id=platform.write(typed.user, typed.text))
+        except Busy:
+            return jsonify(error="too many messages are on their way"), 429
+
+    @routes.get("/messages/<msg_id>")
+    def life(msg_id: str) -> tuple[Response, int] | Response:
+        found = timelines.of(msg_id)
+        return jsonify(found) if found else (jsonify(error="msg_id: no such message"), 404)
+
+    return routes
+
+
 class Timelines:
-    """What happened behind a message: the simulator's deliveries and the tool server's ledger, in one list."""
+    """What happened behind a message: the platform's deliveries and bubbles, and the tool server's ledger."""
 
     def __init__(self, platform: Platform, url: str, key: str) -> None:
         self._platform = platform
         self._url = url
         self._http = httpx.Client(
-            headers={"Authorization": f"Bearer {key}"}, timeout=5, trust_env=False
+            headers={"Authorization": f"Bearer {key}"}, timeout=TIMELINE_S, trust_env=False
         )
 
-    def of(self, msg_id: str) -> dict[str, Any]:
-        """Both, with the tool server's part empty where it does not know the message (yet)."""
-        server: dict[str, Any] = {}
-        if self._url and msg_id.isdigit():
-            try:
-                answer = self._http.get(self._url.replace("{msg_id}", msg_id))
-                server = answer.json() if answer.status_code == 200 else {}
-            except (httpx.HTTPError, ValueError):
-                server = {}
-        return {"deliveries": self._platform.ledger.deliveries(msg_id), "server": server}
+    def of(self, msg_id: str) -> dict[str, Any] | None:
+        """All of it, with the tool server's part empty where it does not know the message (yet)."""
+        message = self._platform.message(msg_id)
+        if message is None:
+            return None
+        server = self._server_part(msg_id)
+        return {
+            "message": asdict(message),
+            "deliveries": self._platform.ledger.deliveries(msg_id),
+            "shown": self._shown(message.user, msg_id, server),
+            "server": server,
+            "behind": bool(self._url),
+        }
+
+    def _server_part(self, msg_id: str) -> dict[str, Any]:
+        if not self._url:
+            return {}
+        try:
+            answer = self._http.get(self._url.replace("{msg_id}", msg_id))
+            body = answer.json() if answer.status_code == 200 else {}
+        except (httpx.HTTPError, ValueError):
+            return {}
+        return body if isinstance(body, dict) else {}
+
+    def _shown(self, user: str, msg_id: str, server: dict[str, Any]) -> list[dict[str, Any]]:
+        """The message's own bubble and those of its answer; a push is known by the id that the platform gave it."""
+        events = server.get("events", [])
+        pushed = {event["data"].get("platform_id") for event in events} - {None, ""}
+        bubbles = self._platform.ledger.seen(user, own=True)
+        return [b for b in bubbles if b["msg_id"] == msg_id or b["push_id"] in pushed]

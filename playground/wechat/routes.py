@@ -1,158 +1,92 @@
-"""The stand-in's HTTP surface: the platform's API, and `/playground/…` to write messages and to look."""
+"""The platform's API over HTTP, and the faults that a script puts into it."""
 
-import itertools
+import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from playground.wechat.api import Api, Fault
-from playground.wechat.deliver import Attacker, Courier
-from playground.wechat.ledger import Ledger
-from playground.wechat.message import KINDS, Message, new_message
-
-LONGEST_WAIT_S = 120.0
-COPIES = 50
-MESSAGES = 20000
-
-
-class Platform:
-    """Everything of one app, for the routes and for the phone."""
-
-    def __init__(self, api: Api, courier: Courier, ledger: Ledger) -> None:
-        self.api = api
-        self.courier = courier
-        self.ledger = ledger
-        self._numbers = itertools.count(int(time.time() * 1000))
-        self._messages: dict[str, Message] = {}
-
-    def write(self, user: str, text: str, kind: str = "text", copies: int = 1) -> str:
-        """A person sends a message; its id. Delivery goes on in the background."""
-        message = new_message(next(self._numbers), user, kind, text)
-        self._messages[message.id] = message
-        if len(self._messages) > MESSAGES:
-            del self._messages[next(iter(self._messages))]
-        self.ledger.show(user, "user", text if kind == "text" else f"[{kind}]", msg_id=message.id)
-        self.courier.send(message, copies)
-        return message.id
-
-    def replay(self, msg_id: str, copies: int) -> bool:
-        message = self._messages.get(msg_id)
-        if message is not None:
-            self.courier.send(message, copies)
-        return message is not None
-
-    def attack(self, kind: str) -> dict[str, object]:
-        message = new_message(next(self._numbers), "attacker", "text", "/clear")
-        return Attacker(self.courier).attack(kind, message)
+from playground.wechat.faults import Fault
+from playground.wechat.ledger import Call
+from playground.wechat.platform import Platform
 
 
 def api_blueprint(platform: Platform) -> Blueprint:
     """`/cgi-bin/…`."""
     routes = Blueprint("api", __name__, url_prefix="/cgi-bin")
+    api = platform.api
 
     @routes.get("/gettoken")
     def gettoken() -> Response:
-        arguments = request.args
-        return _answer(
-            platform,
-            lambda: platform.api.gettoken(
-                arguments.get("corpid", ""), arguments.get("corpsecret", "")
-            ),
-        )
+        corp_id, secret = request.args.get("corpid", ""), request.args.get("corpsecret", "")
+        return _answer(platform, lambda: api.gettoken(corp_id, secret))
 
     @routes.post("/message/send")
     def send() -> Response:
-        token, raw = request.args.get("access_token", ""), request.get_data()
-        return _answer(platform, lambda: platform.api.send(token, raw))
+        raw = request.get_data()
+        return _answer(platform, lambda: api.send(_token(), raw))
+
+    @routes.post("/menu/create")
+    def create_menu() -> Response:
+        raw, agent_id = request.get_data(), request.args.get("agentid", "")
+        return _answer(platform, lambda: api.create_menu(_token(), agent_id, raw))
 
     @routes.get("/getcallbackip")
     def getcallbackip() -> Response:
-        return jsonify(errcode=0, errmsg="ok", ip_list=["127.0.0.1"])
+        return _answer(platform, lambda: api.callback_addresses(_token()))
 
     return routes
 
 
-def control_blueprint(platform: Platform) -> Blueprint:
-    """`/playground/…`: a person's hands and eyes, and a tester's."""
-    routes = Blueprint("control", __name__, url_prefix="/playground")
-
-    @routes.post("/callback_url")
-    def callback_url() -> Response:
-        return jsonify(platform.courier.check_address(str(request.get_json()["callback_url"])))
-
-    @routes.post("/messages")
-    def messages() -> tuple[Response, int] | Response:
-        body = request.get_json()
-        kind, copies = str(body.get("kind", "text")), int(body.get("copies", 1))
-        if kind not in KINDS or not 1 <= copies <= COPIES:
-            return jsonify(error="unknown kind, or too many copies"), 400
-        msg_id = platform.write(str(body["user"]), str(body.get("text", "")), kind, copies)
-        return jsonify(msg_id=msg_id)
-
-    @routes.post("/replay")
-    def replay() -> tuple[Response, int] | Response:
-        body = request.get_json()
-        known = platform.replay(str(body["msg_id"]), int(body.get("copies", 1)))
-        return jsonify(ok=known), 200 if known else 404
-
-    @routes.get("/seen")
-    def seen() -> Response:
-        wait_s = min(request.args.get("wait_s", 0.0, float), LONGEST_WAIT_S)
-        after = request.args.get("after", 0, int)
-        return jsonify(seen=platform.ledger.seen(request.args["user"], after=after, wait_s=wait_s))
-
-    _add_tester(routes, platform)
-    return routes
+def _token() -> str:
+    return request.args.get("access_token", "")
 
 
-def _add_tester(routes: Blueprint, platform: Platform) -> None:
-    @routes.get("/deliveries")
-    def deliveries() -> Response:
-        return jsonify(deliveries=platform.ledger.deliveries(request.args.get("msg_id", "")))
-
-    @routes.get("/calls")
-    def calls() -> Response:
-        return jsonify(calls=platform.ledger.calls())
-
-    @routes.get("/counts")
-    def counts() -> Response:
-        return jsonify(dict(platform.ledger.counts))
-
-    @routes.post("/script")
-    def script() -> Response:
-        platform.api.script(Fault(**request.get_json()))
-        return jsonify(ok=True)
-
-    @routes.post("/forget_token")
-    def forget_token() -> Response:
-        platform.api.forget_token()
-        return jsonify(ok=True)
-
-    @routes.post("/attack")
-    def attack() -> tuple[Response, int] | Response:
-        try:
-            return jsonify(platform.attack(str(request.get_json()["kind"])))
-        except KeyError as error:
-            return jsonify(error=f"unknown kind {error}"), 400
-
-
-def _answer(platform: Platform, call: Any) -> Response:
-    """The call's answer, or the fault scripted for it: errcode, http_500, broken_json, slow_before, slow_after."""
-    started = time.monotonic()
-    fault = platform.api.next_fault(request.path)
-    body: dict[str, Any]
-    if fault is not None and fault.fault == "slow_before":
-        time.sleep(fault.seconds)
-    if fault is not None and fault.fault == "errcode":
-        body = {"errcode": fault.code, "errmsg": "by script"}
-    elif fault is not None and fault.fault == "http_500":
-        return Response("internal error", status=500)
-    else:
-        body = call()
-    platform.ledger.called(request.path, int(body["errcode"]), time.monotonic() - started)
+def _answer(platform: Platform, call: Callable[[], dict[str, Any]]) -> Response:
+    """The call's answer, or what the fault that is scripted for it makes of it; either way it is written down."""
+    started_at, started = time.time(), time.monotonic()
+    fault = platform.api.faults.next(request.path)
+    code, response = _meet(fault, call)
+    platform.ledger.called(
+        Call(
+            path=request.path,
+            status=0 if response is None else response.status_code,
+            errcode=code,
+            at=started_at,
+            seconds=time.monotonic() - started,
+            fault=fault.fault if fault else "",
+        )
+    )
     if fault is not None and fault.fault == "slow_after":
         time.sleep(fault.seconds)
-    if fault is not None and fault.fault == "broken_json":
-        return Response('{"errcode": 0, "err', mimetype="application/json")
-    return jsonify(body)
+    return _end_connection() if response is None else response
+
+
+def _meet(
+    fault: Fault | None, call: Callable[[], dict[str, Any]]
+) -> tuple[int | None, Response | None]:
+    """The errcode and the response; no response where the connection is to end."""
+    kind = fault.fault if fault else ""
+    if kind == "http_500":
+        return None, Response("internal error", status=500)
+    if kind == "reset_before":
+        return None, None
+    if fault is not None and kind == "slow_before":
+        time.sleep(fault.seconds)
+    if fault is not None and kind == "errcode":
+        body: dict[str, Any] = {"errcode": fault.code, "errmsg": "by script"}
+    else:
+        body = call()
+    code = int(body["errcode"])
+    if kind == "reset_after":
+        return code, None
+    if kind == "broken_json":
+        return code, Response('{"errcode": 0, "err', mimetype="application/json")
+    return code, jsonify(body)
+
+
+def _end_connection() -> Response:
+    """Close the socket under the server; what it writes afterwards reaches nobody."""
+    request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    return Response()

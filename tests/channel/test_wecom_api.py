@@ -8,8 +8,9 @@ from flask import Flask
 
 from playground.serving import Server
 from playground.wechat.__main__ import build
-from playground.wechat.api import Fault
-from playground.wechat.routes import Platform, api_blueprint
+from playground.wechat.faults import Fault
+from playground.wechat.platform import Platform
+from playground.wechat.routes import api_blueprint
 from tests.channel.conftest import AES_KEY, make_account
 from tool_server.channel.surfaces import wecom_app
 from tool_server.channel.wecom_api import SendError, WeComApi
@@ -39,7 +40,6 @@ def api(platform: Platform) -> Iterator[WeComApi]:
         api = WeComApi(server.url, timeout_s=2)
         yield api
         api.close()
-    platform.courier.http.close()
 
 
 def body(text: str = "你好", user: str = "zhang", number: int = 1) -> str:

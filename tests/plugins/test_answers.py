@@ -1,8 +1,5 @@
 """Package B's small parts: what is refused before a request is made, and the estimate of tokens."""
 
-import sys
-from pathlib import Path
-
 import pytest
 from dify_plugin.entities.model.message import (
     ImagePromptMessageContent,
@@ -11,9 +8,6 @@ from dify_plugin.entities.model.message import (
     UserPromptMessage,
 )
 from dify_plugin.errors.model import InvokeBadRequestError
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "dify_plugin" / "model_provider"))
-
 from models import answers
 
 

@@ -1,6 +1,7 @@
 """Both packages against the rules of Dify's daemon, read through the SDK's own entities."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +12,15 @@ from dify_plugin.entities.endpoint import EndpointProviderConfiguration
 from dify_plugin.entities.model import AIModelEntity
 from dify_plugin.entities.model.provider import ModelProviderConfiguration
 from dify_plugin.entities.tool import ToolProviderConfiguration
+from pathspec import PathSpec
+
+import dify_plugin
 
 ROOT = Path(__file__).parents[2]
 A, B = ROOT, ROOT / "dify_plugin" / "model_provider"
 # The SDK's own names inside `dify_plugin`; a file or folder of ours must not have one.
-RESERVED = {
-    *(
-        "cli",
-        "commands",
-        "config",
-        "core",
-        "entities",
-        "errors",
-        "file",
-        "integration",
-        "interfaces",
-    ),
-    *("invocations", "protocol", "tool", "plugin", "_gevent"),
-}
-SOURCES = [
-    *(ROOT / "dify_plugin").glob("provider/*.py"),
-    *(ROOT / "dify_plugin").glob("tools/*.py"),
-    *(ROOT / "dify_plugin").glob("endpoints/*.py"),
-    B / "provider" / "private_deepseek.py",
-    B / "models" / "llm" / "llm.py",
-]
+RESERVED = {path.stem for path in Path(dify_plugin.__path__[0]).iterdir()} - {"__pycache__"}
+LOCALISED_ICONS = {"icon_small", "icon_large", "icon_small_dark", "icon_large_dark"}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -105,12 +90,59 @@ def test_the_model_provider_and_its_model_are_valid(monkeypatch: pytest.MonkeyPa
 def test_our_folder_does_not_hide_the_sdk() -> None:
     folder = ROOT / "dify_plugin"
     assert not (folder / "__init__.py").exists()
+    assert {"plugin", "core"} <= RESERVED
     assert {path.stem for path in folder.iterdir()} & RESERVED == set()
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
-def test_a_file_that_dify_loads_is_short(source: Path) -> None:
-    assert len(source.read_text().splitlines()) <= 40
+@pytest.mark.parametrize("root", [A, B], ids=["A", "B"])
+def test_a_file_that_dify_loads_is_short_and_has_one_sdk_class(root: Path) -> None:
+    sources = list(_sources(root))
+    assert len(sources) >= 2
+    for source in sources:
+        text = (root / source).read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 40, source
+        assert len(re.findall(r"^class ", text, re.MULTILINE)) == 1, source
+
+
+def test_the_models_source_has_the_three_parts_that_the_sdk_counts_on() -> None:
+    (source,) = read(B / "provider/private_deepseek.yaml")["extra"]["python"]["model_sources"]
+    assert len(Path(source).parts) >= 3
+
+
+@pytest.mark.parametrize("root", [A, B], ids=["A", "B"])
+def test_every_icon_that_is_named_is_there(root: Path) -> None:
+    for path in _yaml(root):
+        for icon in _values(read(path), {"icon", "icon_dark", *LOCALISED_ICONS}):
+            for name in icon.values() if isinstance(icon, dict) else [icon]:
+                assert (root / "_assets" / name).is_file(), f"{path.name}: {name}"
+
+
+@pytest.mark.parametrize("root", [A, B], ids=["A", "B"])
+def test_dify_s_own_packager_would_take_nothing_else_from_this_folder(root: Path) -> None:
+    """It takes every file on the disk that `.difyignore` does not name, known to git or not."""
+    packed = set(_packed(root))
+    tops = {"_assets", "dify_plugin", "readme"} if root == A else {"_assets", "models", "provider"}
+    files = {"manifest.yaml", "main.py", "requirements.txt", "README.md", "PRIVACY.md"}
+    assert {path.split("/")[0] for path in packed} == tops | files
+    assert {Path(path).suffix for path in packed} == {".yaml", ".py", ".txt", ".md", ".svg"}
+    assert not any("model_provider" in path for path in packed)
+
+
+@pytest.mark.parametrize("root", [A, B], ids=["A", "B"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".env",
+        ".env.local",
+        ".git/config",
+        ".venv/x.py",
+        "keys.json",
+        "signing.private.pem",
+        "a/b.log",
+    ],
+)
+def test_secrets_and_leftovers_are_never_packed(root: Path, path: str) -> None:
+    assert _ignored(root).match_file(path)
 
 
 def test_every_label_is_in_both_languages() -> None:
@@ -121,9 +153,45 @@ def test_every_label_is_in_both_languages() -> None:
 
 def _labels(value: Any) -> list[dict[str, Any]]:
     if isinstance(value, dict):
-        found = [value] if "en_US" in value and set(value) - {"en_US"} | {"x"} else []
-        icons = {"icon_small", "icon_large", "icon_small_dark", "icon_large_dark"}
-        return found + [
-            label for name, part in value.items() if name not in icons for label in _labels(part)
-        ]
+        found = [value] if "en_US" in value else []
+        parts = [part for name, part in value.items() if name not in LOCALISED_ICONS]
+        return found + [label for part in parts for label in _labels(part)]
     return [label for part in value for label in _labels(part)] if isinstance(value, list) else []
+
+
+def _values(value: Any, names: set[str]) -> Iterator[Any]:
+    """Whatever stands under one of these keys, at any depth."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            if name in names:
+                yield part
+            else:
+                yield from _values(part, names)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _values(part, names)
+
+
+def _sources(root: Path) -> Iterator[str]:
+    for path in _yaml(root):
+        for value in _values(read(path), {"source", "provider_source", "model_sources"}):
+            yield from [value] if isinstance(value, str) else value
+
+
+def _yaml(root: Path) -> list[Path]:
+    """The package's YAML files."""
+    return [root / path for path in _packed(root) if path.endswith(".yaml")]
+
+
+def _packed(root: Path) -> Iterator[str]:
+    ignored = _ignored(root)
+    for folder, folders, names in root.walk():
+        here = folder.relative_to(root)
+        folders[:] = [name for name in folders if not ignored.match_file(f"{here / name}/")]
+        yield from (str(here / name) for name in names if not ignored.match_file(here / name))
+
+
+def _ignored(root: Path) -> PathSpec[Any]:
+    lines = (root / ".difyignore").read_text(encoding="utf-8").splitlines()
+    assert not any(line.startswith("!") for line in lines)  # Dify's packager does not know it
+    return PathSpec.from_lines("gitignore", lines)

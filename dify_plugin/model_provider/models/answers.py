@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,17 @@ from dify_plugin.entities.model.message import (
     TextPromptMessageContent,
 )
 from dify_plugin.errors.model import InvokeBadRequestError
-from models.openai_wire import ModelServer
+from models.openai_wire import Delta, ModelServer, Usage
 
 if TYPE_CHECKING:
     from dify_plugin import LargeLanguageModel
 
 PARAMETERS = ("temperature", "top_p", "max_tokens")
-# Measured on DeepSeek's tokenizers: about 0.6 tokens a Han character, 0.3 a letter of Latin text, and 4 a message.
+# DeepSeek's published rule of thumb (api-docs.deepseek.com, "Token & Token Usage"); about 4 more around a message.
 HAN_TOKENS = 0.6
 LETTER_TOKENS = 0.3
 MESSAGE_TOKENS = 4
+REASONING = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 
 
 def body(
@@ -48,36 +50,43 @@ def body(
 
 
 def text_of(message: PromptMessage) -> str:
-    """A message's text. Raises `InvokeBadRequestError` for pictures and sound."""
+    """A message's text; an earlier answer without its reasoning, which Dify hands back with the history.
+
+    Raises `InvokeBadRequestError` for pictures and sound.
+    """
     content = message.content or ""
-    if isinstance(content, str):
-        return content
-    parts = []
-    for part in content:
-        if not isinstance(part, TextPromptMessageContent):
+    if not isinstance(content, str):
+        if not all(isinstance(part, TextPromptMessageContent) for part in content):
             raise InvokeBadRequestError("This model reads text only.")
-        parts.append(part.data)
-    return "".join(parts)
+        content = "".join(part.data for part in content)
+    return REASONING.sub("", content) if isinstance(message, AssistantPromptMessage) else content
 
 
 def chunks(
-    owner: LargeLanguageModel, model: str, credentials: dict[str, Any], asked: Mapping[str, Any]
+    owner: LargeLanguageModel,
+    credentials: dict[str, Any],
+    messages: Sequence[PromptMessage],
+    asked: Mapping[str, Any],
 ) -> Generator[LLMResultChunk, None, None]:
     """The answer as it comes; reasoning inside `<think>`, as Dify shows it; usage with the last chunk."""
-    reasoning, reason, index = False, "stop", 0
-    usage: LLMUsage | None = None
+    model, reasoning, reason = asked["model"], False, "stop"
+    parts: list[str] = []
+    usage: Usage | None = None
     for event in ModelServer.of(credentials).stream(asked):
-        if event.get("usage"):
-            usage = _usage(owner, model, credentials, event["usage"])
-        for choice in event.get("choices", [])[:1]:
-            reason = choice.get("finish_reason") or reason
-            text, reasoning = _text(choice.get("delta", {}), reasoning)
+        usage = event.usage or usage
+        for choice in (event.choices or [])[:1]:
+            reason = choice.finish_reason or reason
+            text, reasoning = _text(choice.delta or Delta(), reasoning)
             if text:
-                yield _chunk(model, index, text)
-                index += 1
-    if usage is None:
-        usage = _usage(owner, model, credentials, {})
-    yield _chunk(model, index, "\n</think>\n" if reasoning else "", usage=usage, reason=reason)
+                yield _chunk(model, len(parts), text)
+                parts.append(text)
+    if usage is None:  # some upstream engines send none
+        usage = Usage(prompt_tokens=estimate(messages), completion_tokens=tokens_of("".join(parts)))
+    counted = owner._calc_response_usage(
+        model, credentials, usage.prompt_tokens, usage.completion_tokens
+    )
+    end = "\n</think>\n" if reasoning else ""
+    yield _chunk(model, len(parts), end, usage=counted, reason=reason)
 
 
 def joined(model: str, parts: Iterable[LLMResultChunk]) -> LLMResult:
@@ -91,33 +100,26 @@ def joined(model: str, parts: Iterable[LLMResultChunk]) -> LLMResult:
 
 
 def estimate(messages: Sequence[PromptMessage]) -> int:
-    """Tokens of a prompt, without a tokenizer: rounded up, so that Dify cuts history rather too early than too late."""
-    total = 0.0
-    for message in messages:
-        text = text_of(message)
-        han = sum(character >= "\u2e80" for character in text)
-        total += han * HAN_TOKENS + (len(text) - han) * LETTER_TOKENS + MESSAGE_TOKENS
-    return math.ceil(total)
+    """Tokens of a prompt, without a tokenizer, so that Dify can cut the history; the true count comes as usage."""
+    return sum(tokens_of(text_of(message)) + MESSAGE_TOKENS for message in messages)
 
 
-def _text(delta: Mapping[str, Any], reasoning: bool) -> tuple[str, bool]:
+def tokens_of(text: str) -> int:
+    """About how many tokens a text has, rounded up."""
+    han = sum(character >= "\u2e80" for character in text)
+    return math.ceil(han * HAN_TOKENS + (len(text) - han) * LETTER_TOKENS)
+
+
+def _text(delta: Delta, reasoning: bool) -> tuple[str, bool]:
     """The delta's text for Dify, and whether a `<think>` block is open after it."""
-    thought, content = delta.get("reasoning_content") or "", delta.get("content") or ""
     text = ""
-    if thought:
-        text += thought if reasoning else f"<think>\n{thought}"
+    if delta.reasoning_content:
+        text += delta.reasoning_content if reasoning else f"<think>\n{delta.reasoning_content}"
         reasoning = True
-    if content:
-        text += f"\n</think>\n{content}" if reasoning else content
+    if delta.content:
+        text += f"\n</think>\n{delta.content}" if reasoning else delta.content
         reasoning = False
     return text, reasoning
-
-
-def _usage(
-    owner: LargeLanguageModel, model: str, credentials: dict[str, Any], usage: Mapping[str, Any]
-) -> LLMUsage:
-    prompt, completion = int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0))
-    return owner._calc_response_usage(model, credentials, prompt, completion)
 
 
 def _chunk(

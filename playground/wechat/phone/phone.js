@@ -1,72 +1,104 @@
 "use strict";
 const $ = (id) => document.getElementById(id);
+const QUIET_S = 300;       // a pause after which the time is shown again
+const TYPING_S = 180;      // nobody types longer than this
 let language = "zh";
+let users = [];
 let user = "";
-let last = 0;          // number of the newest bubble on the screen
-let chosen = "";       // the message whose life is shown
-let shownAt = 0;       // time of the last separator
-let round = 0;         // a change of user ends the polls of the one before
+let last = 0;              // number of the newest bubble on the screen
+let shownAt = 0;           // time of the newest bubble or separator
+let chosen = "";           // the message whose life is shown
+let life = null;           // that life
+let listening = new AbortController();
 
 async function begin() {
-  const start = await (await fetch("/api/start")).json();
-  for (const name of start.users) $("user").add(new Option(label(name), name));
-  for (const text of start.suggestions) {
-    const chip = document.createElement("button");
-    chip.type = "button";
-    chip.textContent = text;
-    chip.addEventListener("click", () => send(text));
-    $("suggestions").append(chip);
-  }
+  const start = await (await fetch("api/start")).json();
+  users = start.users;
+  for (const name of users) $("user").add(new Option(label(name), name));
+  for (const text of start.suggestions) suggest(text);
   $("user").addEventListener("change", () => become($("user").value));
   $("language").addEventListener("click", () => speak(language === "zh" ? "en" : "zh"));
   $("compose").addEventListener("submit", (event) => {
     event.preventDefault();
-    const text = $("text").value.trim();
-    $("text").value = "";
-    if (text) send(text);
+    send($("text").value.trim());
   });
-  become(start.users[0]);
+  new ResizeObserver(toEnd).observe($("chat"));  // a phone's keyboard takes half of the screen
+  speak("zh");
+  tell();
+  setInterval(tell, 10000);
+  become(users[0]);
+}
+
+function suggest(text) {
+  const chip = make("button", "", text);
+  chip.type = "button";
+  chip.lang = /[\u4e00-\u9fff]/.test(text) ? "zh-CN" : "en";
+  chip.addEventListener("click", () => send(text));
+  $("suggestions").append(chip);
+}
+
+function speak(chosenLanguage) {
+  language = chosenLanguage;
+  const says = SAYS[language];
+  document.documentElement.lang = says.code;
+  document.title = says.title;
+  for (const element of document.querySelectorAll("[data-zh]")) element.textContent = element.dataset[language];
+  for (const element of document.querySelectorAll("[data-zh-label]"))
+    element.setAttribute("aria-label", element.dataset[language + "Label"]);
+  $("text").placeholder = $("text").dataset[language + "Placeholder"];
+  $("language").textContent = says.other;
+  $("language").lang = says.otherCode;
+  $("language").setAttribute("aria-label", says.language);
+  for (const option of $("user").options) option.textContent = label(option.value);
+  const chips = [...$("suggestions").children];
+  $("suggestions").append(...chips.filter((c) => c.lang === says.code), ...chips.filter((c) => c.lang !== says.code));
+  $("suggestions").scrollLeft = 0;
+  for (const picture of document.querySelectorAll("#chat .face")) name(picture, "person" in picture.dataset);
+  const hello = document.querySelector("#chat .hello");
+  if (hello) hello.textContent = says.hello;
+  if (life) draw(life, language);
 }
 
 function label(name) {
   return NAMES[name] ? NAMES[name][language] : name;
 }
 
-function speak(chosenLanguage) {
-  language = chosenLanguage;
-  document.documentElement.lang = language;
-  for (const element of document.querySelectorAll("[data-zh]")) element.textContent = element.dataset[language];
-  $("text").placeholder = $("text").dataset[language + "Placeholder"];
-  $("language").textContent = language === "zh" ? "EN" : "中";
-  for (const option of $("user").options) option.textContent = label(option.value);
-  if (chosen) show(chosen);
+function tell() {
+  $("clock").textContent = time(Date.now() / 1000);
 }
 
 function become(name) {
   user = name;
-  last = 0;
-  shownAt = 0;
-  $("chat").replaceChildren();
-  listen(++round);
+  last = shownAt = 0;
+  $("chat").replaceChildren(make("li", "time hello", SAYS[language].hello));
+  listening.abort();
+  listening = new AbortController();
+  listen(listening.signal);
 }
 
 async function send(text) {
-  typing(true);
+  if (!text) return;
+  $("text").value = "";
   const body = JSON.stringify({user, text});
-  const answer = await fetch("/api/messages", {method: "POST", headers: {"Content-Type": "application/json"}, body});
-  if (answer.ok) choose((await answer.json()).msg_id);
-  else typing(false);
+  try {
+    const answer = await fetch("api/messages", {method: "POST", headers: {"Content-Type": "application/json"}, body});
+    if (!answer.ok) throw new Error(answer.status);
+    choose((await answer.json()).msg_id);
+  } catch {
+    $("text").value = text;
+    add({id: last, source: "notice", text: SAYS[language].unsent, at: Date.now() / 1000});
+  }
 }
 
-async function listen(mine) {
-  while (mine === round) {
+// New bubbles arrive by a long poll: the answer comes when there is one.
+async function listen(signal) {
+  while (!signal.aborted) {
     try {
-      const query = new URLSearchParams({user, after: last, wait_s: last ? 25 : 1});
-      const entries = (await (await fetch("/api/chat?" + query)).json()).entries;
-      if (mine !== round) return;
+      const query = new URLSearchParams({user, after: last, wait_s: 25});
+      const entries = (await (await fetch("api/chat?" + query, {signal})).json()).entries;
+      if (signal.aborted) return;
       for (const entry of entries) add(entry);
-      if (entries.length && chosen) show(chosen);
-      if (!last && !entries.length) await pause(500);
+      if (entries.length && chosen) refresh();
     } catch {
       await pause(1000);
     }
@@ -75,128 +107,106 @@ async function listen(mine) {
 
 function add(entry) {
   last = entry.id;
-  if (entry.at - shownAt > 300) separator(entry.at);
-  const mine = entry.source === "user";
-  const row = document.createElement("li");
-  row.className = mine ? "mine" : "theirs";
-  const face = document.createElement("span");
-  face.className = "face";
-  face.setAttribute("aria-hidden", "true");
-  face.textContent = mine ? label(user).slice(0, 1) : "桥";
-  const bubble = document.createElement(mine ? "button" : "div");
-  bubble.className = "bubble";
-  if (mine) {
-    bubble.type = "button";
-    bubble.dataset.message = entry.msg_id;
-    bubble.setAttribute("aria-pressed", String(entry.msg_id === chosen));
-    bubble.addEventListener("click", () => choose(entry.msg_id));
-    bubble.textContent = entry.text;
-  } else {
-    fill(bubble, entry.text);
-  }
-  row.append(face, bubble);
+  if (entry.at - shownAt > QUIET_S) $("chat").append(make("li", "time", time(entry.at)));
+  shownAt = entry.at;
   typing(false);
-  $("chat").append(row);
-  if (mine) typing(true);
-  $("chat").scrollTop = $("chat").scrollHeight;
+  $("chat").append(entry.source === "notice" ? notice(entry.text) : row(entry));
+  if (entry.source === "user" && Date.now() / 1000 - entry.at < TYPING_S) typing(true);
+  toEnd();
 }
 
-// An answer's last paragraph names its sources; it is set apart, as text like all of it.
-function fill(bubble, text) {
+function row(entry) {
+  const mine = entry.source === "user";
+  const item = make("li", mine ? "mine" : "theirs");
+  item.append(face(mine), mine ? question(entry) : answer(entry.text));
+  return item;
+}
+
+function face(mine) {
+  const picture = make("span", "face");
+  if (mine) picture.dataset.person = users.indexOf(user) % 3;
+  picture.setAttribute("role", "img");
+  name(picture, mine);
+  return picture;
+}
+
+function name(picture, mine) {
+  const whole = mine ? label(user) : SAYS[language].bot;
+  picture.textContent = mine ? whole.slice(0, 1) : "桥";
+  picture.setAttribute("aria-label", whole);
+}
+
+function question(entry) {
+  const bubble = make("button", "bubble", entry.text);
+  bubble.type = "button";
+  bubble.dataset.message = entry.msg_id;
+  bubble.setAttribute("aria-pressed", String(entry.msg_id === chosen));
+  bubble.addEventListener("click", () => choose(entry.msg_id));
+  return bubble;
+}
+
+// The paragraph that names the sources is set apart, as text like all of it.
+function answer(text) {
+  const bubble = make("div", "bubble");
   const parts = text.split("\n\n");
-  const sources = parts.filter((part) => /^(来源：|Source: )/.test(part));
-  bubble.textContent = parts.filter((part) => !sources.includes(part)).join("\n\n");
-  for (const part of sources) {
-    const line = document.createElement("span");
-    line.className = "source";
-    line.textContent = part;
-    bubble.append(line);
-  }
+  const isSource = (part) => /^(来源：|Sources?: )/.test(part);
+  bubble.textContent = parts.filter((part) => !isSource(part)).join("\n\n");
+  for (const part of parts.filter(isSource)) bubble.append(make("span", "source", part));
+  return bubble;
+}
+
+function notice(text) {
+  const item = make("li", "time notice", text);
+  item.setAttribute("role", "alert");
+  return item;
+}
+
+function toEnd() {
+  $("chat").scrollTop = $("chat").scrollHeight;
 }
 
 function typing(on) {
-  const old = document.querySelector("#chat .typing");
-  if (old) old.remove();
+  document.querySelector("#chat .typing")?.remove();
   if (!on) return;
-  const row = document.createElement("li");
-  row.className = "theirs typing";
-  row.innerHTML = '<span class="face" aria-hidden="true">桥</span><div class="bubble"><span class="dots"><i></i><i></i><i></i></span></div>';
-  $("chat").append(row);
-  $("chat").scrollTop = $("chat").scrollHeight;
-}
-
-function separator(at) {
-  shownAt = at;
-  const row = document.createElement("li");
-  row.className = "time";
-  row.textContent = new Date(at * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"});
-  $("chat").append(row);
+  const item = make("li", "theirs typing");
+  const bubble = make("div", "bubble");
+  const dots = make("span", "dots");
+  dots.append(make("i", ""), make("i", ""), make("i", ""));
+  bubble.append(dots);
+  item.append(face(false), bubble);
+  $("chat").append(item);
+  toEnd();
 }
 
 function choose(message) {
   chosen = message;
   for (const bubble of document.querySelectorAll(".mine .bubble"))
     bubble.setAttribute("aria-pressed", String(bubble.dataset.message === message));
-  show(message);
+  follow(message);
 }
 
-async function show(message) {
-  const life = await (await fetch("/api/messages/" + encodeURIComponent(message))).json();
-  if (message !== chosen) return;
-  const steps = merge(life);
-  $("hint").hidden = true;
-  $("facts").hidden = $("timeline").hidden = false;
-  $("timeline").replaceChildren(...steps.map((step) => line(step, steps[0].at)));
-  facts(life, steps);
-  const state = life.server.message ? life.server.message.state : "";
-  if (state !== "done" && state !== "failed") setTimeout(() => message === chosen && show(message), 400);
+// While a message is on its way its life is read again, less and less often.
+async function follow(message) {
+  for (let wait = 250; message === chosen && !(await refresh()) && wait < 30000; wait *= 1.15) await pause(wait);
 }
 
-function merge(life) {
-  const steps = [];
-  for (const one of life.deliveries)
-    steps.push({at: one.started_at + one.seconds, name: "delivery." + one.outcome, platform: true, data: {delivery: one.number, status: one.status || "–"}});
-  for (const event of life.server.events || []) steps.push({at: event.at, name: event.name, data: event.data});
-  return steps.sort((a, b) => a.at - b.at);
-}
-
-function line(step, first) {
-  const words = WORDS[step.name] || {zh: step.name, en: step.name};
-  const row = document.createElement("li");
-  row.className = [step.platform ? "platform" : "", words.warn ? "warn" : ""].join(" ").trim();
-  const ms = document.createElement("span");
-  ms.className = "ms";
-  ms.textContent = "+" + Math.round((step.at - first) * 1000) + " ms";
-  const dot = document.createElement("span");
-  dot.className = "dot";
-  const what = document.createElement("div");
-  what.className = "what";
-  what.textContent = words[language];
-  const details = Object.entries(step.data).filter(([, value]) => value !== "" && value !== null);
-  if (details.length) {
-    const small = document.createElement("small");
-    small.textContent = details.map(([name, value]) => name + " " + value).join(" · ");
-    what.append(small);
+async function refresh() {
+  const message = chosen;
+  try {
+    const answer = await fetch("api/messages/" + encodeURIComponent(message));
+    if (!answer.ok || message !== chosen) return false;
+    life = await answer.json();
+  } catch {
+    return false;
   }
-  row.append(ms, dot, what);
-  return row;
+  if (message !== chosen) return false;
+  draw(life, language);
+  if (life.server.message?.state === "failed") typing(false);
+  return isOver(life);
 }
 
-function facts(life, steps) {
-  const words = STATES[language];
-  const message = life.server.message;
-  const parts = [];
-  if (message) {
-    parts.push(words[message.mode] || message.mode);
-    parts.push(words.deliveries + " " + message.connections);
-    parts.push(words.runs + " " + message.model_runs);
-  }
-  if (steps.length > 1) parts.push(words.total + " " + Math.round((steps[steps.length - 1].at - steps[0].at) * 1000) + " ms");
-  $("facts").replaceChildren(...parts.map((text) => {
-    const chip = document.createElement("span");
-    chip.textContent = text;
-    return chip;
-  }));
+function time(at) {
+  return new Date(at * 1000).toLocaleTimeString("en-GB", {hour: "2-digit", minute: "2-digit"});
 }
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

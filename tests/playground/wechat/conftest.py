@@ -10,10 +10,10 @@ import pytest
 from flask import Flask, Response, request
 
 from playground.serving import Server
-from playground.wechat.__main__ import build
+from playground.wechat.__main__ import build, platform_app
 from playground.wechat.crypto import Secrets, decrypt, encrypt, signature
-from playground.wechat.message import build as build_xml
-from playground.wechat.routes import Platform, api_blueprint, control_blueprint
+from playground.wechat.platform import Platform
+from playground.wechat.wecom_app import build as build_xml
 
 SECRETS = Secrets("thetoken", "R/azTixs1CVSRo/fDJP5i4DORZC8RTls1fExFZ3+zSc", "wwcorp")
 CONFIG: dict[str, Any] = {
@@ -25,6 +25,7 @@ CONFIG: dict[str, Any] = {
     "visible": ["zhang", "li"],
     "gap_s": 0.05,
 }
+Make = Callable[..., Platform]
 
 
 @dataclass
@@ -34,10 +35,20 @@ class Product:
     answer: Callable[[str], Response] = field(default=lambda _xml: Response(""))
     received: list[str] = field(default_factory=list)
     queries: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[str] = field(default_factory=list)
+    address_check: Callable[[str], Response | str] = field(default=lambda echo: echo)
+    url: str = ""
 
-    def reply(self, text: str, *, to: str = "zhang", secrets: Secrets = SECRETS) -> Response:
-        """A right passive reply."""
-        fields = {"ToUserName": to, "FromUserName": "wwcorp", "MsgType": "text", "Content": text}
+    def reply(self, text: str, *, secrets: Secrets = SECRETS, **changed: str) -> Response:
+        """A right passive reply to zhang, but for what `changed` says."""
+        fields = {
+            "ToUserName": "zhang",
+            "FromUserName": "wwcorp",
+            "CreateTime": "1700000000",
+            "MsgType": "text",
+            "Content": text,
+            **changed,
+        }
         encrypted = encrypt(secrets, build_xml(fields))
         outer = {
             "Encrypt": encrypted,
@@ -51,17 +62,17 @@ class Product:
         app = Flask("product")
 
         @app.get("/callback")
-        def check() -> str:
-            return decrypt(SECRETS, request.args["echostr"])
+        def check() -> Response | str:
+            return self.address_check(decrypt(SECRETS, request.args["echostr"]))
 
         @app.post("/callback")
         def callback() -> Response:
             self.queries.append(request.args.to_dict())
-            body = request.get_data(as_text=True)
+            self.bodies.append(request.get_data(as_text=True))
             try:
-                encrypted = body.split("<Encrypt>")[1].split("</Encrypt>")[0]
+                encrypted = self.bodies[-1].split("<Encrypt>")[1].split("</Encrypt>")[0]
                 self.received.append(decrypt(SECRETS, encrypted))
-            except (IndexError, ValueError):
+            except Exception:
                 return Response(status=403)
             return self.answer(self.received[-1])
 
@@ -69,29 +80,54 @@ class Product:
 
 
 @pytest.fixture
-def product() -> Product:
-    return Product()
+def product() -> Iterator[Product]:
+    product = Product()
+    with Server(product.app()) as server:
+        product.url = f"{server.url}/callback"
+        yield product
 
 
 @pytest.fixture
-def platform(product: Product) -> Iterator[Platform]:
-    platform = build(CONFIG)
-    with Server(product.app()) as server:
-        assert platform.courier.check_address(f"{server.url}/callback")["ok"]
-        yield platform
-    platform.courier.http.close()
+def make(product: Product) -> Make:
+    """Makes a platform whose limits and settings differ from the table's, with its callback URL set."""
+
+    def make(**changed: Any) -> Platform:
+        platform = build({**CONFIG, **changed})
+        platform.courier.callback_url = product.url
+        return platform
+
+    return make
+
+
+@pytest.fixture
+def platform(make: Make) -> Platform:
+    return make()
 
 
 @pytest.fixture
 def api(platform: Platform) -> Iterator[httpx.Client]:
-    app = Flask("platform")
-    app.register_blueprint(api_blueprint(platform))
-    app.register_blueprint(control_blueprint(platform))
     with (
-        Server(app) as server,
+        Server(platform_app(platform)) as server,
         httpx.Client(base_url=server.url, trust_env=False, timeout=20) as client,
     ):
         yield client
+
+
+def texts(platform: Platform, user: str = "zhang") -> list[str]:
+    """What a person's phone has shown."""
+    return [entry["text"] for entry in platform.ledger.seen(user)]
+
+
+def token(api: httpx.Client) -> str:
+    answer = api.get("/cgi-bin/gettoken", params={"corpid": "wwcorp", "corpsecret": "s3cret"})
+    return str(answer.json()["access_token"])
+
+
+def push(api: httpx.Client, text: str, *, access: str = "", **more: object) -> dict[str, Any]:
+    """message/send, as a client does it."""
+    body = {"touser": "zhang", "msgtype": "text", "agentid": 7, "text": {"content": text}, **more}
+    query = {"access_token": access or token(api)}
+    return dict(api.post("/cgi-bin/message/send", params=query, json=body).json())
 
 
 def wait_for(condition: Callable[[], Any], timeout_s: float = 12) -> None:

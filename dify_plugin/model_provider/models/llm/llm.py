@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from dify_plugin.entities.model.llm import LLMResult, LLMResultChunk
@@ -20,14 +20,14 @@ class PrivateDeepseekLargeLanguageModel(LargeLanguageModel):
                 stop: list[str] | None = None, stream: bool = True, user: str | None = None,
                 ) -> LLMResult | Generator[LLMResultChunk, None, None]:  # fmt: skip
         asked = answers.body(model, prompt_messages, model_parameters, stop, tools)
-        chunks = answers.chunks(self, model, credentials, asked)
+        chunks = answers.chunks(self, credentials, prompt_messages, asked)
         return chunks if stream else answers.joined(model, chunks)
 
     def get_num_tokens(self, model: str, credentials: dict[str, Any], prompt_messages: list[PromptMessage],
                        tools: list[PromptMessageTool] | None = None) -> int:  # fmt: skip
         return answers.estimate(prompt_messages)
 
-    def validate_credentials(self, model: str, credentials: dict[str, Any]) -> None:
+    def validate_credentials(self, model: str, credentials: Mapping[str, Any]) -> None:
         try:
             ModelServer.of(credentials).models()
         except InvokeError as error:

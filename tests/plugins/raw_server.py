@@ -1,0 +1,73 @@
+"""A tool server that sends what a test says, byte by byte: what a real one never sends, and what breaks on the way."""
+
+import socket
+import threading
+import time
+from typing import Self
+
+
+class RawServer:
+    """`with RawServer() as server:`; each connection is answered with `says`, whole or with a pause between parts."""
+
+    def __init__(self) -> None:
+        self.says: list[bytes] = []
+        self.pause_s = 0.0
+        self.heads: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._closed = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def answers(
+        self, *parts: bytes | str, status: int = 200, headers: str = "Content-Type: text/plain"
+    ) -> None:
+        """A whole head, then these parts, then the end of the connection."""
+        head = f"HTTP/1.1 {status} X\r\nConnection: close\r\n{headers}\r\n\r\n"
+        self.says = [p.encode() if isinstance(p, str) else p for p in (head, *parts)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while not self._closed.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                self.heads.append(_head(connection))
+                for part in self.says:
+                    connection.sendall(part)
+                    time.sleep(self.pause_s)
+            except OSError:
+                return  # the client has gone, as it should
+
+
+def _head(connection: socket.socket) -> bytes:
+    """The request up to its body, which is then read too: a close with unread bytes would be a reset."""
+    seen = b""
+    while b"\r\n\r\n" not in seen:
+        seen += connection.recv(65536)
+    head, _, body = seen.partition(b"\r\n\r\n")
+    length = next(
+        (
+            int(line[15:])
+            for line in head.lower().split(b"\r\n")
+            if line.startswith(b"content-length")
+        ),
+        0,
+    )
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head
