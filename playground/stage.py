@@ -158,10 +158,14 @@ class Stage:
         found = (json.loads(line) for line in lines if line.startswith("{") and name in line)
         return [event for event in found if event.get("event") == name]
 
-    def kill(self, process: str) -> int:
-        """kill -9 one process of the tool server (web, engine, worker); the pid that died."""
+    def pid(self, process: str) -> int:
+        """The newest process of this name (web, engine, worker)."""
         started = [e for e in self.log_events("process.started") if e["child"] == process]
-        pid = int(started[-1]["child_pid"])
+        return int(started[-1]["child_pid"])
+
+    def kill(self, process: str) -> int:
+        """kill -9 one process of the tool server; the pid that died."""
+        pid = self.pid(process)
         with contextlib.suppress(ProcessLookupError):  # it was being restarted at this moment
             os.kill(pid, signal.SIGKILL)
         return pid

@@ -12,10 +12,13 @@ from playground.stage import Stage
 USERS = (f"reliable{number:03d}" for number in itertools.count())
 
 
-def wait_for(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
+def wait_for(
+    condition: Callable[[], Any], timeout_s: float = 20.0, why: Callable[[], Any] = lambda: ""
+) -> None:
+    """Until the condition holds; past the time the test fails and tells what `why` finds."""
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, f"it did not happen in time: {why()}"
         time.sleep(0.02)
 
 

@@ -72,6 +72,24 @@ class Ledger:
         """The passive reply for this connection; None when a newer one has come or the answer is pushed."""
         return self._database.write(lambda db: _fetch(db, claim))
 
+    def miss(self, claim: Claim) -> None:
+        """The connection that was to carry the reply is gone: the reply waits for the next one, or for the sweeper."""
+
+        def work(db: sa.Connection) -> None:
+            changed = db.execute(
+                sa.update(messages)
+                .where(
+                    messages.c.id == claim.message_id,
+                    messages.c.mode == "passive",
+                    messages.c.connections == claim.connection,
+                )
+                .values(fetched_at=None, finished_at=None, state="answered")
+            ).rowcount
+            if changed:
+                note(db, claim.message_id, "passive.missed", connection=claim.connection)
+
+        self._database.write(work)
+
     def stop_waiting(self, claim: Claim) -> None:
         """This connection can wait no longer: unless the answer is there, or a newer one waits, it will be pushed."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from tool_server import wake
+from tool_server.caller import Caller
 from tool_server.channel.accounts import Account
 from tool_server.channel.ledger import Claim
 from tool_server.channel.services import Services
@@ -31,15 +32,17 @@ def check_address(services: Services, name: str, callback: Callback) -> str:
     return SURFACES[account.surface].verify(account, callback)
 
 
-def receive(services: Services, name: str, callback: Callback) -> Reply:
+def receive(services: Services, name: str, callback: Callback, caller: Caller) -> Reply:
     """One delivery of one message. Raises `Refused` (not from the platform) and `Unavailable` (queue full)."""
+    arrived = time.monotonic() - caller.waited_s()
     started = time.monotonic()
     account = _account(services, name)
     incoming = decode(services, account, callback)
-    with services.room.seat(_patience(services, callback)) as wait_s:
+    patience_s = _patience(services, callback) - (started - arrived)
+    with services.room.seat(patience_s) as wait_s:
         claim = claim_message(services, name, incoming, wait_s)
         services.metrics.claimed(time.monotonic() - started, new=claim.new)
-        return Reply(await_reply(services, claim, started + wait_s) or b"")
+        return Reply(await_reply(services, claim, started + wait_s, caller) or b"")
 
 
 def decode(services: Services, account: Account, callback: Callback) -> Incoming:
@@ -59,7 +62,7 @@ def claim_message(services: Services, name: str, incoming: Incoming, wait_s: flo
     return claim
 
 
-def await_reply(services: Services, claim: Claim, deadline: float) -> bytes | None:
+def await_reply(services: Services, claim: Claim, deadline: float, caller: Caller) -> bytes | None:
     """The passive reply, if this connection is the newest and the answer is there in time; else None."""
     if claim.mode == "push":
         return None
@@ -67,12 +70,26 @@ def await_reply(services: Services, claim: Claim, deadline: float) -> bytes | No
         while True:
             view = services.ledger.view(claim.message_id)
             if view.mode == "passive":
-                return services.ledger.fetch(claim)
+                return fetch_reply(services, claim, caller)
             if view.mode == "push" or view.connections != claim.connection:
                 return None
             if not rung.wait(deadline - time.monotonic()):
                 services.ledger.stop_waiting(claim)
-                return services.ledger.fetch(claim)  # the answer may have come in this moment
+                return fetch_reply(services, claim, caller)  # it may have come in this moment
+
+
+def fetch_reply(services: Services, claim: Claim, caller: Caller) -> bytes | None:
+    """The stored reply for this connection; one that the platform has cut meanwhile is as if it had never come.
+
+    Looked at after the write too, which may take its time on a busy disk: what nobody reads must be pushed.
+    """
+    if caller.gone():
+        return None
+    reply = services.ledger.fetch(claim)
+    if reply is not None and caller.gone():
+        services.ledger.miss(claim)
+        return None
+    return reply
 
 
 def _account(services: Services, name: str) -> Account:

@@ -5,6 +5,7 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import ValidationError
 
 from tool_server.auth import Keys
+from tool_server.caller import Caller
 from tool_server.channel.accounts import Account
 from tool_server.channel.checks import check_account
 from tool_server.channel.receive import check_address, receive
@@ -33,7 +34,7 @@ def blueprint(services: Services, keys: Keys) -> Blueprint:
     def deliver(name: str) -> Response:
         request.max_content_length = services.settings.channel_body_limit
         try:
-            reply = receive(services, name, _callback())
+            reply = receive(services, name, _callback(), Caller())
         except Refused as error:
             raise _refused(services, name, error) from None
         except Unavailable:
