@@ -1,15 +1,14 @@
 """The OpenAI wire: `/v1/chat/completions` and `/v1/models`."""
 
-import contextlib
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from flask import Blueprint, Response, jsonify, request
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from pydantic import ValidationError
 
 from tool_server.auth import Keys
+from tool_server.caller import Caller
 from tool_server.errors import ApiError, BadRequest, NotFound
 from tool_server.model import reply
 from tool_server.model.chat import Answer, Model, start
@@ -47,7 +46,7 @@ def blueprint(settings: Settings, keys: Keys, registry: CollectorRegistry) -> Bl
             usage = asked.stream_options is None or asked.stream_options.include_usage
             events = reply.stream(answer, settings.model_name, usage=usage)
             return Response(metrics.watch(answer, events), mimetype="text/event-stream")
-        body = reply.whole(answer, settings.model_name, client_gone())
+        body = reply.whole(answer, settings.model_name, Caller().gone)
         metrics.finished(answer)
         return jsonify(body)
 
@@ -68,20 +67,6 @@ def read_request(served: str) -> ChatRequest:
             param="model",
         )
     return asked
-
-
-def client_gone() -> Callable[[], bool]:
-    """Whether the caller of the current request has closed its connection."""
-    connection = request.environ.get("gunicorn.socket")
-    if not isinstance(connection, socket.socket):
-        return lambda: False
-
-    def gone() -> bool:
-        with contextlib.suppress(BlockingIOError):
-            return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-        return False
-
-    return gone
 
 
 def _describe(model: Model) -> dict[str, object]:

@@ -20,6 +20,21 @@ class ModelSettings(BaseModel):
         description="Name under which clients ask for the model.",
     )
     model_device: Literal["cpu", "cuda"] = Field("cpu", description="Where the model runs.")
+    model_engine: Literal["auto", "batches", "sequential"] = Field(
+        "auto",
+        description="How tokens are made: in batches (Qwen2, Qwen3, Llama), or one request after another; auto goes by "
+        "the architecture.",
+    )
+    model_quantization: Literal["none", "int8", "nf4"] = Field(
+        "none",
+        description="Weights in 8 or 4 bits (bitsandbytes): less memory; on datacentre GPUs slower than bfloat16.",
+    )
+    model_gpu_share: float = Field(
+        0.85,
+        gt=0,
+        le=1,
+        description="Share of a GPU's free memory that the key-value cache may take when SHENQIAO_MODEL_PAGES is 0.",
+    )
     model_dtype: Literal["float32", "bfloat16"] = Field(
         "float32",
         description="Number format of weights and activations; bfloat16 on GPUs and on CPUs that have it.",
@@ -41,8 +56,8 @@ class ModelSettings(BaseModel):
     )
     model_pages: int = Field(
         512,
-        ge=8,
-        description="Pages of the key-value cache: with the tokens of one page, its size.",
+        ge=0,
+        description="Pages of the key-value cache: with the tokens of one page, its size; 0 goes by the GPU's memory.",
     )
     model_max_running: int = Field(
         16, ge=1, le=1024, description="Answers that the engine makes at once."
@@ -60,6 +75,11 @@ class ModelSettings(BaseModel):
     )
     model_max_tokens: int = Field(
         4096, ge=1, description="Most tokens of one answer, reasoning included."
+    )
+    model_reasoning_tokens: int = Field(
+        0,
+        ge=0,
+        description="Most tokens of reasoning; then the block is closed and the answer begins. 0: no bound.",
     )
     model_default_max_tokens: int = Field(
         1024, ge=1, description="Tokens of an answer whose request names no limit."

@@ -21,14 +21,31 @@ class WireError(Exception):
 
 
 @dataclass(frozen=True)
+class Thinking:
+    """The tokens that open and close a `<think>` block, whether the prompt ends inside one, and its most tokens.
+
+    A `budget` of 0 is no bound.
+    """
+
+    start: int
+    end: int
+    inside: bool
+    budget: int
+
+
+@dataclass(frozen=True)
 class Submit:
-    """A prompt to go on with. `temperature` 0 is greedy."""
+    """A prompt to go on with. `temperature` 0 is greedy, `top_k` 0 is all; `schema` is a JSON schema or empty."""
 
     id: str
     prompt: list[int]
     max_tokens: int
     temperature: float
     top_p: float
+    top_k: int = 0
+    seed: int | None = None
+    schema: str = ""
+    thinking: Thinking | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +70,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Refused:
-    """Not taken: "busy" (come back later), "too_long" (never fits) or "unavailable"."""
+    """Not taken: "busy" (come back later), "too_long" (never fits), "bad_schema" or "unavailable"."""
 
     id: str
     code: str
@@ -97,6 +114,8 @@ def decode(line: bytes) -> Message:
         kind = KINDS[body.pop("kind")]
         if kind is Step:
             body["finished"] = {name: Finish(**end) for name, end in body["finished"].items()}
+        if kind is Submit and body.get("thinking") is not None:
+            body["thinking"] = Thinking(**body["thinking"])
         return kind(**body)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WireError(f"not a message of ours: {error}") from None

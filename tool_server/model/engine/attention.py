@@ -1,20 +1,53 @@
-"""Attention on a CPU for packed sequences: each sequence by itself, instead of one big mask over all of them.
+"""Attention for packed sequences: each sequence by itself, instead of one big mask over all of them.
 
 transformers' paged SDPA joins all sequences and masks what does not belong together: its work grows with the square of
-their number. Registered under the name `sdpa`, whose mask we do not look at.
+their number. A name with "flash" in it spares the masks as well.
 """
 
 from typing import Any
 
+import structlog
 import torch
+from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
+from transformers import PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+log = structlog.get_logger()
 
-def register() -> None:
-    """Take the place of transformers' `sdpa` in this process."""
-    ALL_ATTENTION_FUNCTIONS.register("sdpa", attend_each)
+NAME = "shenqiao_flash"
+# Largest difference in bfloat16 between the kernel and the plain computation that is rounding.
+TOLERANCE = 2e-2
+
+
+def use(model: PreTrainedModel) -> None:
+    """Choose the attention for this device, and say so in the log; before the batches begin."""
+    kernel = model.device.type == "cuda" and kernel_is_right(model.device, model.dtype)
+    chosen = attend_packed if kernel else attend_each
+    ALL_ATTENTION_FUNCTIONS.register(NAME, chosen)
+    model.config._attn_implementation = NAME
+    log.info("engine.attention", device=model.device.type, function=chosen.__name__)
+
+
+def kernel_is_right(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether torch's kernel runs here and gives what the plain computation gives, on two small sequences."""
+    generator = torch.Generator(device="cpu").manual_seed(1)
+
+    def noise(tokens: int, heads: int) -> torch.Tensor:
+        values = torch.randn(1, heads, tokens, 64, generator=generator)
+        return values.to(device, dtype)
+
+    query, key, value = noise(6, 4), noise(12, 2), noise(12, 2)
+    query_ends = torch.tensor([0, 5, 6], dtype=torch.int32, device=device)
+    key_ends = torch.tensor([0, 5, 12], dtype=torch.int32, device=device)
+    try:
+        given = _packed(query, key, value, query_ends, key_ends, 5, 7, 0.125)
+    except (RuntimeError, NotImplementedError) as error:
+        log.warning("engine.no_attention_kernel", reason=str(error).splitlines()[0][:200])
+        return False
+    wanted = _each(query, key, value, query_ends, key_ends, 0.125)
+    return bool((given - wanted).abs().max() < TOLERANCE)
 
 
 def attend_each(
@@ -26,34 +59,95 @@ def attend_each(
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of packed sequences with the paged cache.
+    """Attention of packed sequences with the paged cache, one call a sequence.
 
     `query` is [1, heads, tokens of the step, size]; returns [1, tokens of the step, heads, size].
     """
-    cache = kwargs.get("cache")
-    if cache is None:  # a plain forward, without batching
-        plain: tuple[torch.Tensor, None] = sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **kwargs
-        )
-        return plain
-    key, value = cache.update(
+    if kwargs.get("cache") is None:  # a plain forward, without batching
+        return _plain(module, query, key, value, attention_mask, scaling, **kwargs)
+    key, value = _remember(module, key, value, kwargs)
+    ends = kwargs["cu_seq_lens_q"], kwargs["cu_seq_lens_k"]
+    return _each(query, key, value, *ends, scaling), None
+
+
+def attend_packed(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """The same by torch's kernel for sequences of different lengths: one call for all; CUDA only."""
+    if kwargs.get("cache") is None:
+        return _plain(module, query, key, value, attention_mask, scaling, **kwargs)
+    key, value = _remember(module, key, value, kwargs)
+    ends = kwargs["cu_seq_lens_q"], kwargs["cu_seq_lens_k"]
+    longest = kwargs["max_length_q"], kwargs["max_length_k"]
+    return _packed(query, key, value, *ends, *longest, scaling), None
+
+
+def _plain(module: torch.nn.Module, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, None]:
+    query, key, value, mask, scaling = args
+    given: tuple[torch.Tensor, None] = sdpa_attention_forward(
+        module, query, key, value, mask, scaling=scaling, **kwargs
+    )
+    return given
+
+
+def _remember(
+    module: torch.nn.Module, key: torch.Tensor, value: torch.Tensor, kwargs: dict[str, Any]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put this step's keys and values into the cache; all of the sequences' so far."""
+    keys, values = kwargs["cache"].update(
         key_states=key, value_states=value, layer_idx=module.layer_idx, kwargs=kwargs
     )
-    query_ends = kwargs["cu_seq_lens_q"].tolist()
-    key_ends = kwargs["cu_seq_lens_k"].tolist()
+    return keys, values
+
+
+def _packed(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    query_ends: torch.Tensor,
+    key_ends: torch.Tensor,
+    longest_query: int,
+    longest_key: int,
+    scaling: float | None,
+) -> torch.Tensor:
+    packed = varlen_attn(
+        query.squeeze(0).transpose(0, 1),
+        key.squeeze(0).transpose(0, 1),
+        value.squeeze(0).transpose(0, 1),
+        query_ends,
+        key_ends,
+        longest_query,
+        longest_key,
+        scale=scaling,
+        window_size=(-1, 0),
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+    assert isinstance(packed, torch.Tensor)
+    return packed.unsqueeze(0)
+
+
+def _each(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    query_ends: torch.Tensor,
+    key_ends: torch.Tensor,
+    scaling: float | None,
+) -> torch.Tensor:
+    ends = query_ends.tolist(), key_ends.tolist()
+    starts = zip(ends[0], ends[1], strict=True)
     parts = [
-        _attend(
-            query[:, :, query_start:query_end],
-            key[:, :, key_start:key_end],
-            value[:, :, key_start:key_end],
-            scaling,
-        )
-        for query_start, query_end, key_start, key_end in zip(
-            query_ends, query_ends[1:], key_ends, key_ends[1:], strict=False
-        )
-        if query_end > query_start
+        _attend(query[:, :, q0:q1], key[:, :, k0:k1], value[:, :, k0:k1], scaling)
+        for (q0, k0), q1, k1 in zip(starts, ends[0][1:], ends[1][1:], strict=False)
+        if q1 > q0
     ]
-    return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
+    return torch.cat(parts, dim=2).transpose(1, 2).contiguous()
 
 
 def _attend(

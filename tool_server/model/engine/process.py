@@ -13,8 +13,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from tool_server import logs
 from tool_server.heartbeats import Heartbeat
+from tool_server.model.engine import attention
+from tool_server.model.engine.backend import Backend, Broken, batched
+from tool_server.model.engine.batches import Batches
+from tool_server.model.engine.grammar import Grammars
+from tool_server.model.engine.intake import Intake
 from tool_server.model.engine.load import load
-from tool_server.model.engine.loop import Loop
+from tool_server.model.engine.sequential import Sequential
 from tool_server.model.wire import Cancel, Hello, Message, Step, Submit, WireError, encode, read
 from tool_server.parent import follow_parent
 from tool_server.settings import Settings
@@ -40,18 +45,43 @@ def main(settings: Settings) -> None:
     state = _State()
     heartbeat = Heartbeat(settings.run_dir, "engine", state.registry, state.report)
     heartbeat.start()
-    with contextlib.suppress(KeyboardInterrupt):
-        loop = Loop(load(settings), settings, _deliver)
-        state.loop = loop
-        with _listen(socket_path(settings)) as listener:
-            threading.Thread(target=_accept, args=(listener, loop, state), daemon=True).start()
-            heartbeat.beat()
-            log.info("engine.ready", context_tokens=loop.context_tokens, vocabulary=loop.vocabulary)
-            while not stopped.wait(WATCH_S):
-                loop.watch()
+    backend = open_backend(settings)
+    intake = Intake(
+        backend, Grammars(settings.model_path, backend.vocabulary, backend.requests.ends)
+    )
+    state.backend = backend
+    with _listen(socket_path(settings)) as listener:
+        threading.Thread(
+            target=_accept, args=(listener, intake, backend, state), daemon=True
+        ).start()
+        heartbeat.beat()
+        log.info(
+            "engine.ready", context_tokens=backend.context_tokens, vocabulary=backend.vocabulary
+        )
+        status = _watch(backend, stopped)
     heartbeat.stop()
     socket_path(settings).unlink(missing_ok=True)
-    os._exit(0)  # the loop's thread is not a daemon, and a step may be long
+    os._exit(status)  # the loop's thread is not a daemon, and a step may be long
+
+
+def open_backend(settings: Settings) -> Backend:
+    """The model, loaded, behind the backend that can run it. Raises `LoadError`."""
+    model = load(settings)
+    if not batched(model, settings):
+        return Sequential(model, settings, _deliver)
+    attention.use(model)
+    return Batches(model, settings, _deliver)
+
+
+def _watch(backend: Backend, stopped: threading.Event) -> int:
+    """Until SIGTERM; the process's exit status."""
+    while not stopped.wait(WATCH_S):
+        try:
+            backend.watch()
+        except Broken as error:
+            log.critical("engine.broken", reason=str(error))
+            return 1
+    return 0
 
 
 class _Connection:
@@ -61,8 +91,8 @@ class _Connection:
         self.peer = peer
         self.outbox: queue.Queue[Message | None] = queue.Queue(OUTBOX)
 
-    def put(self, message: Message) -> None:
-        """Never waits: a client that does not read is let go."""
+    def put(self, message: Message | None) -> None:
+        """Never waits: a client that does not read is let go. None ends the writer."""
         try:
             self.outbox.put_nowait(message)
         except queue.Full:
@@ -87,7 +117,7 @@ class _State:
     """What the heartbeat tells."""
 
     def __init__(self) -> None:
-        self.loop: Loop | None = None
+        self.backend: Backend | None = None
         self.registry = CollectorRegistry()
         self._active = Gauge(
             "shenqiao_engine_requests",
@@ -112,12 +142,13 @@ class _State:
         )
 
     def report(self) -> dict[str, object]:
-        if self.loop is None:
+        if self.backend is None:
             return {"loaded": False}
-        self._active.set(self.loop.active)
-        self._capacity.set(self.loop.capacity)
-        self._restarts.set(self.loop.restarts)
-        return {"loaded": True, "active": self.loop.active, "capacity": self.loop.capacity}
+        requests = self.backend.requests
+        self._active.set(len(requests))
+        self._capacity.set(requests.capacity)
+        self._restarts.set(self.backend.restarts)
+        return {"loaded": True, "active": len(requests), "capacity": requests.capacity}
 
 
 def _listen(path: Path) -> socket.socket:
@@ -129,34 +160,80 @@ def _listen(path: Path) -> socket.socket:
     return listener
 
 
-def _accept(listener: socket.socket, loop: Loop, state: _State) -> None:
+def _accept(listener: socket.socket, intake: Intake, backend: Backend, state: _State) -> None:
     while True:
         peer, _ = listener.accept()
         connection = _Connection(peer)
-        connection.put(Hello(loop.vocabulary, loop.context_tokens))
+        connection.put(Hello(backend.vocabulary, backend.context_tokens))
         threading.Thread(target=connection.write_all, daemon=True).start()
-        threading.Thread(target=_serve, args=(connection, loop, state), daemon=True).start()
+        threading.Thread(
+            target=_serve, args=(connection, intake, backend, state), daemon=True
+        ).start()
 
 
-def _serve(connection: _Connection, loop: Loop, state: _State) -> None:
+def _serve(connection: _Connection, intake: Intake, backend: Backend, state: _State) -> None:
     """Read one client's commands until it goes; then nobody waits for its requests."""
+    session = _Session(connection, intake, backend, state)
     try:
         for message in read(connection.peer):
             match message:
+                case Submit(schema=""):
+                    session.take(message)
                 case Submit():
-                    answer = loop.submit(message, connection)
-                    state.requests.labels(type(answer).__name__.lower()).inc()
-                    connection.put(answer)
+                    session.take_later(message)
                 case Cancel():
-                    loop.cancel(message.id)
+                    session.cancel(message.id)
                 case _:
                     raise WireError("not a command")
     except (WireError, OSError) as error:
         log.warning("engine.client_lost", reason=str(error))
     finally:
-        loop.cancel_all_of(connection)
-        connection.put(None)  # type: ignore[arg-type]  # ends the writer
-        connection.close()
+        session.end()
+
+
+class _Session:
+    """One client's requests. A schema is compiled beside the others, so that it does not hold them up."""
+
+    def __init__(
+        self, connection: _Connection, intake: Intake, backend: Backend, state: _State
+    ) -> None:
+        self._connection = connection
+        self._intake = intake
+        self._backend = backend
+        self._state = state
+        self._compiling: set[str] = set()
+        self._lock = threading.Lock()
+
+    def take(self, request: Submit) -> None:
+        answer = self._intake.submit(request, self._connection)
+        self._state.requests.labels(type(answer).__name__.lower()).inc()
+        self._connection.put(answer)
+
+    def take_later(self, request: Submit) -> None:
+        def work() -> None:
+            self.take(request)
+            with self._lock:
+                withdrawn = request.id not in self._compiling
+                self._compiling.discard(request.id)
+            if withdrawn:
+                self._backend.cancel(request.id)
+
+        with self._lock:
+            self._compiling.add(request.id)
+        threading.Thread(target=work, daemon=True).start()
+
+    def cancel(self, request_id: str) -> None:
+        with self._lock:
+            self._compiling.discard(request_id)
+        self._backend.cancel(request_id)
+
+    def end(self) -> None:
+        with self._lock:
+            self._compiling.clear()
+        for request_id in self._backend.requests.of(self._connection):
+            self._backend.cancel(request_id)
+        self._connection.put(None)
+        self._connection.close()
 
 
 def _deliver(owner: object, step: Step) -> None:
