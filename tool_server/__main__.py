@@ -9,7 +9,7 @@ import tool_server.channel.commands
 import tool_server.knowledge.commands
 import tool_server.model.commands
 from tool_server import logs
-from tool_server.settings import SettingsError, load
+from tool_server.settings import Settings, SettingsError, load
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,11 +25,7 @@ def serve() -> None:
     from tool_server.supervisor import Supervisor
 
     settings = load()
-    if settings.model_enabled and not (settings.model_path / "config.json").is_file():
-        raise SettingsError(
-            f"SHENQIAO_MODEL_PATH: there is no model in {str(settings.model_path)!r};"
-            " name its folder, or set SHENQIAO_MODEL_ENABLED=false."
-        )
+    _check_model(settings)
     logs.configure(settings, "supervisor")
     migrate(settings)
     Keys.load(settings)
@@ -48,6 +44,21 @@ def web(descriptor: int | None) -> None:
     settings = load()
     migrate(settings)
     process.main(settings, descriptor)
+
+
+def _check_model(settings: Settings) -> None:
+    """There is something to answer with. Raises `SettingsError`."""
+    from tool_server.model.upstream import read_urls
+
+    if not settings.model_enabled:
+        return
+    if settings.model_backend == "upstream":
+        read_urls(settings)
+    elif not (settings.model_path / "config.json").is_file():
+        raise SettingsError(
+            f"SHENQIAO_MODEL_PATH: there is no model in {str(settings.model_path)!r};"
+            " name its folder, or set SHENQIAO_MODEL_ENABLED=false."
+        )
 
 
 def _add(commands: Iterable[click.Command]) -> None:

@@ -33,9 +33,11 @@ def create_app(settings: Settings) -> Flask:
     keys = Keys.load(settings)
     registry = tool_server.metrics.build_registry(settings.run_dir)
     channel = app.extensions["channel"] = Services.open(settings, registry)
-    app.register_blueprint(tool_server.health.blueprint(settings, registry))
+    model = None
     if settings.model_enabled:
-        app.register_blueprint(tool_server.model.routes.blueprint(settings, keys, registry))
+        model = app.extensions["model"] = tool_server.model.routes.open_backend(settings, registry)
+        app.register_blueprint(tool_server.model.routes.blueprint(settings, keys, registry, model))
+    app.register_blueprint(tool_server.health.blueprint(settings, registry, model))
     if settings.knowledge_enabled:
         app.register_blueprint(
             tool_server.knowledge.routes.blueprint(settings, keys, registry, channel.resolve_ticket)

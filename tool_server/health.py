@@ -1,16 +1,21 @@
 """`/health/live`, `/health/ready` and `/metrics`: what an operator's probes ask."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from flask import Blueprint, Response, jsonify
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from tool_server import heartbeats
+from tool_server.model.backend import Backend
 from tool_server.settings import Settings
 
 
-def blueprint(settings: Settings, registry: CollectorRegistry) -> Blueprint:
+def blueprint(
+    settings: Settings, registry: CollectorRegistry, model: Backend[Any] | None
+) -> Blueprint:
     """Routes without a key; `/metrics` is kept inside by the proxy in front."""
     routes = Blueprint("health", __name__)
 
@@ -20,7 +25,7 @@ def blueprint(settings: Settings, registry: CollectorRegistry) -> Blueprint:
 
     @routes.get("/health/ready")
     def ready() -> tuple[Response, int]:
-        checks = _checks(settings)
+        checks = _checks(settings, model)
         ok = all(check["ok"] for check in checks.values())
         return jsonify(status="ready" if ok else "not ready", checks=checks), 200 if ok else 503
 
@@ -31,7 +36,7 @@ def blueprint(settings: Settings, registry: CollectorRegistry) -> Blueprint:
     return routes
 
 
-def _checks(settings: Settings) -> dict[str, dict[str, object]]:
+def _checks(settings: Settings, model: Backend[Any] | None) -> dict[str, Mapping[str, object]]:
     """One entry per process that this machine's settings ask for."""
     now = time.time()
     beats = {
@@ -39,8 +44,10 @@ def _checks(settings: Settings) -> dict[str, dict[str, object]]:
         for beat in heartbeats.read(settings.run_dir)
         if beat.fresh(now)
     }
-    checks: dict[str, dict[str, object]] = {}
-    if settings.model_enabled:
+    checks: dict[str, Mapping[str, object]] = {}
+    if model is not None and (upstream := model.check()) is not None:
+        checks["upstream"] = upstream
+    elif model is not None:
         engine = beats.get("engine")
         loaded = engine is not None and bool(engine.state.get("loaded"))
         checks["engine"] = {"ok": loaded, "state": dict(engine.state) if engine else "no heartbeat"}

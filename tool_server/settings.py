@@ -6,7 +6,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 
 from tool_server.channel.settings import ChannelSettings
 from tool_server.knowledge.settings import KnowledgeSettings
@@ -65,13 +66,21 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
-        raise SettingsError(f"{name}: {first['msg']} (given: {first['input']!r}).") from None
+        raise SettingsError(f"{name}: {first['msg']}{_given(first)}.") from None
     run_dir = settings.short_run_dir()
     if len(str(run_dir.absolute())) > RUN_DIR_LIMIT:
         raise SettingsError(
             f"SHENQIAO_RUN_DIR has {len(str(run_dir.absolute()))} characters, {RUN_DIR_LIMIT} are possible: {run_dir}"
         )
     return settings.model_copy(update={"run_dir": run_dir.absolute()})
+
+
+def _given(first: ErrorDetails) -> str:
+    """What was given, unless that may hold a secret."""
+    field = Settings.model_fields[str(first["loc"][0])]
+    if field.annotation is SecretStr or field.json_schema_extra == {"hidden": True}:
+        return ""
+    return f" (given: {first['input']!r})"
 
 
 def _values(names: Mapping[str, str]) -> dict[str, str]:

@@ -115,7 +115,7 @@ def listen(settings: Settings) -> socket.socket:
 
 def _children(settings: Settings, descriptor: int) -> list[Child]:
     children = [Child("web", ("web", "--fd", str(descriptor)), (descriptor,))]
-    if settings.model_enabled:
+    if settings.model_enabled and settings.model_backend == "engine":
         children.append(Child("engine", ("engine",)))
     if settings.channel_enabled:
         children.append(Child("worker", ("worker",)))

@@ -68,6 +68,14 @@ class Answer:
     finish_reason: FinishReason = "stop"
     finish: Finish | None = field(default=None)
 
+    @property
+    def complete(self) -> bool:
+        """Whether it came to its end; False where the client left."""
+        return self.finish is not None or self.stops.hit
+
+    def pieces(self, tick: Callable[[], bool] = lambda: False) -> Iterator[Piece | None]:
+        return pieces(self, tick)
+
 
 def start(model: Model, request: ChatRequest) -> Answer:
     """Render, tokenise, submit. Raises `BadRequest`, `Busy`, `Unavailable` before anything was sent to the client."""

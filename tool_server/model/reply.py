@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tool_server.errors import ApiError
-from tool_server.model.chat import Answer, EngineFailed, pieces
-from tool_server.model.text import Piece
+from tool_server.model.backend import Part, Running, ToolDelta
 
 DONE = "data: [DONE]\n\n"
 ALIVE = ": alive\n\n"
+CALLS = 128  # tool calls of one answer
 
 
-def stream(answer: Answer, model: str, *, usage: bool) -> Iterator[str]:
+def stream(answer: Running, model: str, *, usage: bool) -> Iterator[str]:
     """Server-sent events, the last with the usage; an engine that fails ends them with an error object."""
     head = {
         "id": answer.id,
@@ -26,9 +26,9 @@ def stream(answer: Answer, model: str, *, usage: bool) -> Iterator[str]:
     }
     yield _chunk(head, {"role": "assistant", "content": ""})
     try:
-        for piece in pieces(answer):
-            yield ALIVE if piece is None else _chunk(head, {_field(piece): piece.text})
-    except EngineFailed as error:
+        for piece in answer.pieces():
+            yield ALIVE if piece is None else _chunk(head, _delta(piece))
+    except ApiError as error:
         yield _event(error.openai())
         yield DONE
         return
@@ -38,13 +38,13 @@ def stream(answer: Answer, model: str, *, usage: bool) -> Iterator[str]:
     yield DONE
 
 
-def whole(answer: Answer, model: str, gone: Callable[[], bool]) -> dict[str, Any]:
+def whole(answer: Running, model: str, gone: Callable[[], bool]) -> dict[str, Any]:
     """One body. Raises `EngineFailed`, and `ClientGone` when nobody waits for it any more."""
-    texts: dict[str, str] = {"content": ""}
-    for piece in pieces(answer, gone):
+    message: dict[str, Any] = {"role": "assistant", "content": ""}
+    for piece in answer.pieces(gone):
         if piece is not None:
-            texts[_field(piece)] = texts.get(_field(piece), "") + piece.text
-    if answer.finish is None and not answer.stops.hit:
+            _add(message, piece)
+    if not answer.complete:
         raise ClientGone("The client went away.")
     return {
         "id": answer.id,
@@ -54,7 +54,7 @@ def whole(answer: Answer, model: str, gone: Callable[[], bool]) -> dict[str, Any
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", **texts},
+                "message": message,
                 "finish_reason": answer.finish_reason,
                 "logprobs": None,
             }
@@ -70,7 +70,7 @@ class ClientGone(ApiError):
     code = "client_gone"
 
 
-def count(answer: Answer) -> dict[str, int]:
+def count(answer: Running) -> dict[str, int]:
     """Tokens of prompt and answer."""
     return {
         "prompt_tokens": answer.prompt_tokens,
@@ -79,11 +79,35 @@ def count(answer: Answer) -> dict[str, int]:
     }
 
 
-def _field(piece: Piece) -> str:
-    return "reasoning_content" if piece.reasoning else "content"
+def _delta(part: Part) -> dict[str, Any]:
+    """A part as a stream's delta: a call's id and name come with its first fragment only."""
+    if not isinstance(part, ToolDelta):
+        return {"reasoning_content" if part.reasoning else "content": part.text}
+    function: dict[str, str] = {"arguments": part.arguments}
+    call: dict[str, Any] = {"index": part.index, "function": function}
+    if part.name:
+        function["name"] = part.name
+    if part.id:
+        call |= {"id": part.id, "type": "function"}
+    return {"tool_calls": [call]}
 
 
-def _chunk(head: dict[str, Any], delta: dict[str, str], finish: str | None = None) -> str:
+def _add(message: dict[str, Any], part: Part) -> None:
+    """A part at the end of a whole message."""
+    if not isinstance(part, ToolDelta):
+        field = "reasoning_content" if part.reasoning else "content"
+        message[field] = message.get(field, "") + part.text
+        return
+    calls = message.setdefault("tool_calls", [])
+    while len(calls) <= min(part.index, CALLS):
+        calls.append({"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
+    call = calls[min(part.index, CALLS)]
+    call["id"] = call["id"] or part.id
+    call["function"]["name"] += part.name
+    call["function"]["arguments"] += part.arguments
+
+
+def _chunk(head: dict[str, Any], delta: dict[str, Any], finish: str | None = None) -> str:
     return _event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -11,33 +12,38 @@ from tool_server.auth import Keys
 from tool_server.caller import Caller
 from tool_server.errors import ApiError, BadRequest, NotFound
 from tool_server.model import reply
-from tool_server.model.chat import Answer, Model, start
-from tool_server.model.client import EngineClient
-from tool_server.model.request import ChatRequest, Unsupported
-from tool_server.model.tokenizer import ChatTokenizer
+from tool_server.model.backend import Asked, Backend, Running
+from tool_server.model.local import LocalBackend
+from tool_server.model.request import Unsupported
+from tool_server.model.upstream import UpstreamBackend
 from tool_server.settings import Settings
 
-ENGINE_SOCKET = "engine.sock"
+
+def open_backend(settings: Settings, registry: CollectorRegistry) -> Backend[Any]:
+    """What makes the answers, by the settings. Raises `SettingsError` when there is nothing to serve."""
+    if settings.model_backend == "upstream":
+        return UpstreamBackend(settings, registry)
+    return LocalBackend(settings)
 
 
-def blueprint(settings: Settings, keys: Keys, registry: CollectorRegistry) -> Blueprint:
-    """Routes with a key of the scope `model`. Raises `SettingsError` when there is no model to serve."""
+def blueprint(
+    settings: Settings, keys: Keys, registry: CollectorRegistry, backend: Backend[Any]
+) -> Blueprint:
+    """Routes with a key of the scope `model`."""
     routes = Blueprint("model", __name__, url_prefix="/v1")
-    tokenizer = ChatTokenizer(settings.model_path)
-    model = Model(settings, tokenizer, EngineClient(settings.run_dir / ENGINE_SOCKET))
     metrics = _Metrics(registry)
 
     @routes.get("/models")
     def models() -> Response:
         keys.require("model")
-        return jsonify(object="list", data=[_describe(model)])
+        return jsonify(object="list", data=[_describe(settings.model_name, backend)])
 
     @routes.post("/chat/completions")
     def chat_completions() -> Response:
         keys.require("model")
         try:
-            asked = read_request(settings.model_name)
-            answer = start(model, asked)
+            asked = read_request(backend, settings.model_name)
+            answer = backend.start(asked)
         except ApiError as error:
             metrics.requests.labels(str(error.status)).inc()
             raise
@@ -53,11 +59,11 @@ def blueprint(settings: Settings, keys: Keys, registry: CollectorRegistry) -> Bl
     return routes
 
 
-def read_request(served: str) -> ChatRequest:
+def read_request(backend: Backend[Any], served: str) -> Asked:
     """The body, checked. Raises `BadRequest` naming the field, and `NotFound` for another model."""
     body = request.get_json(force=True)
     try:
-        asked = ChatRequest.model_validate(body)
+        asked: Asked = backend.read(body)
     except ValidationError as error:
         raise _named(error) from None
     if asked.model != served:
@@ -69,14 +75,14 @@ def read_request(served: str) -> ChatRequest:
     return asked
 
 
-def _describe(model: Model) -> dict[str, object]:
+def _describe(name: str, backend: Backend[Any]) -> dict[str, object]:
     """A model as OpenAI lists it, with what Dify's package reads besides."""
     return {
-        "id": model.settings.model_name,
+        "id": name,
         "object": "model",
         "created": int(time.time()),
         "owned_by": "shenqiao",
-        "context_length": model.context_tokens,
+        **backend.describe(),
     }
 
 
@@ -110,13 +116,13 @@ class _Metrics:
             registry=registry,
         )
 
-    def watch(self, answer: Answer, events: Iterator[str]) -> Iterator[str]:
+    def watch(self, answer: Running, events: Iterator[str]) -> Iterator[str]:
         try:
             yield from events
         finally:
             self.finished(answer)
 
-    def finished(self, answer: Answer) -> None:
+    def finished(self, answer: Running) -> None:
         self._tokens.labels("prompt").inc(answer.prompt_tokens)
         self._tokens.labels("completion").inc(answer.completion_tokens)
         if answer.first_token_s is not None:

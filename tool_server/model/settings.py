@@ -3,12 +3,18 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr, field_validator
+
+from tool_server.model.upstream_urls import base_urls
 
 
 class ModelSettings(BaseModel):
     """Which model, on what, and how much of it at once."""
 
+    model_backend: Literal["engine", "upstream"] = Field(
+        "engine",
+        description="Who makes the answers: our engine, or OpenAI-compatible engines by URL ([upstream.md](upstream.md)).",
+    )
     model_path: Path = Field(
         Path(),
         description="Folder of the model: config.json, *.safetensors, tokenizer.json, a chat template.",
@@ -84,3 +90,62 @@ class ModelSettings(BaseModel):
     model_default_max_tokens: int = Field(
         1024, ge=1, description="Tokens of an answer whose request names no limit."
     )
+    model_upstream_urls: str = Field(
+        "",
+        description="Base URLs of the upstream engines, separated by commas; one without a path gets `/v1`.",
+        json_schema_extra={"hidden": True},
+    )
+    model_upstream_key: SecretStr = Field(
+        SecretStr(""), description="Key that is sent to the upstreams; never shown or logged."
+    )
+    model_upstream_model: str = Field(
+        "",
+        max_length=256,
+        description="The model's name at the upstreams; empty: the first that each one lists.",
+    )
+    model_upstream_ca: Path = Field(
+        Path(),
+        description="PEM file of the authority that signed the upstreams' certificates; empty: the public ones.",
+    )
+    model_upstream_context_tokens: int = Field(
+        0,
+        ge=0,
+        description="Tokens of prompt and answer together; 0: what the upstreams' `/v1/models` says.",
+    )
+    model_upstream_reasoning: Literal["auto", "opened", "tagged"] = Field(
+        "auto",
+        description="Without a reasoning parser upstream: its text begins inside a thought (`opened`) or with `<think>`"
+        " (`tagged`); `auto` goes by the model's name.",
+    )
+    model_upstream_max_running: int = Field(
+        64, ge=1, le=10000, description="Answers that the upstreams make at once, all together."
+    )
+    model_upstream_connect_s: float = Field(
+        3.0, gt=0, le=60, description="Seconds to connect to an upstream."
+    )
+    model_upstream_first_token_s: float = Field(
+        180.0,
+        gt=0,
+        le=3600,
+        description="Seconds until the first token, waiting and every try included.",
+    )
+    model_upstream_silence_s: float = Field(
+        60.0,
+        gt=0,
+        le=3600,
+        description="Seconds without a word from an upstream after which a try, or an answer, has failed.",
+    )
+    model_upstream_probe_s: float = Field(
+        5.0, gt=0, le=600, description="Seconds between two looks at an upstream's health."
+    )
+    model_upstream_failures: int = Field(
+        3,
+        ge=1,
+        le=100,
+        description="Failures in a row after which an upstream is left alone until a probe finds it well.",
+    )
+
+    @field_validator("model_upstream_urls")
+    @classmethod
+    def _urls(cls, value: str) -> str:
+        return ",".join(base_urls(value))
