@@ -49,7 +49,7 @@ class Server:
     def metrics(self) -> str:
         return httpx.get(f"{self.url}/metrics", trust_env=False).text
 
-    def wait_ready(self, timeout_s: float = 60) -> None:
+    def wait_ready(self, timeout_s: float = 240) -> None:
         deadline = time.monotonic() + timeout_s
         while not self._ready():
             assert time.monotonic() < deadline, (self.folder / "log").read_text()[-2000:]

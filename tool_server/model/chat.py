@@ -11,11 +11,15 @@ from dataclasses import dataclass, field
 import structlog
 
 from tool_server.errors import ApiError, BadRequest, Busy, Unavailable
+from tool_server.model.backend import Part
 from tool_server.model.client import EngineClient, Progress, Stream
+from tool_server.model.prompt import Prompt, build
 from tool_server.model.request import ChatRequest
 from tool_server.model.text import Detokenizer, Piece, ReasoningSplitter, StopStrings
 from tool_server.model.tokenizer import ChatTokenizer
-from tool_server.model.wire import Accepted, Finish, FinishReason, Refused, Submit
+from tool_server.model.toolcalls import ToolCalls
+from tool_server.model.tools import offered
+from tool_server.model.wire import Accepted, Finish, Refused, Submit, Thinking
 from tool_server.settings import Settings
 
 log = structlog.get_logger()
@@ -47,14 +51,18 @@ class Model:
 
     @property
     def context_tokens(self) -> int:
-        """Most tokens of prompt and answer together."""
-        pages = self.settings.model_pages - 1
-        return min(self.tokenizer.context_tokens, pages * self.settings.model_page_tokens)
+        """Most tokens of prompt and answer together: the engine's word, or what is known before it has loaded."""
+        if self.engine.engine is not None:
+            return self.engine.engine.context_tokens
+        limits = [self.tokenizer.context_tokens]
+        if self.settings.model_pages:
+            limits.append((self.settings.model_pages - 1) * self.settings.model_page_tokens)
+        return min(limits)
 
 
 @dataclass
 class Answer:
-    """An answer on its way: `pieces` gives text as it comes, afterwards the counts are right."""
+    """An answer on its way: `pieces` gives its parts as they come, afterwards the counts are right."""
 
     id: str
     prompt_tokens: int
@@ -62,10 +70,12 @@ class Answer:
     detokenizer: Detokenizer
     stops: StopStrings
     splitter: ReasoningSplitter
+    calls: ToolCalls | None
     started: float
+    lead: str = ""
     completion_tokens: int = 0
     first_token_s: float | None = None
-    finish_reason: FinishReason = "stop"
+    finish_reason: str = "stop"
     finish: Finish | None = field(default=None)
 
     @property
@@ -73,54 +83,57 @@ class Answer:
         """Whether it came to its end; False where the client left."""
         return self.finish is not None or self.stops.hit
 
-    def pieces(self, tick: Callable[[], bool] = lambda: False) -> Iterator[Piece | None]:
+    def pieces(self, tick: Callable[[], bool] = lambda: False) -> Iterator[Part | None]:
         return pieces(self, tick)
 
 
 def start(model: Model, request: ChatRequest) -> Answer:
     """Render, tokenise, submit. Raises `BadRequest`, `Busy`, `Unavailable` before anything was sent to the client."""
     started = time.monotonic()
-    prompt = render(model, request)
-    tokens = model.tokenizer.encode(prompt)
-    submission = build_submission(model, request, tokens)
+    most = min(model.context_tokens - 1, model.settings.model_max_prompt_tokens)
+    prompt = build(model.tokenizer, request, most=most)
+    submission = build_submission(model, request, prompt)
     stream = submit(model.engine, submission)
     return Answer(
         id=submission.id,
-        prompt_tokens=len(tokens),
+        prompt_tokens=len(prompt.tokens),
         stream=stream,
         detokenizer=Detokenizer(model.tokenizer.decode),
         stops=StopStrings(request.stops()),
-        splitter=ReasoningSplitter(inside=prompt.rstrip().endswith("<think>")),
+        splitter=ReasoningSplitter(inside=prompt.inside),
+        calls=ToolCalls() if offered(request) else None,
         started=started,
+        lead=prompt.lead,
     )
 
 
-def render(model: Model, request: ChatRequest) -> str:
-    """The prompt's text, by the checkpoint's own chat template."""
-    messages = [message.plain() for message in request.messages]
-    return model.tokenizer.render(messages, **(request.chat_template_kwargs or {}))
-
-
-def build_submission(model: Model, request: ChatRequest, tokens: list[int]) -> Submit:
-    """What the engine is asked for, within the limits. Raises `BadRequest`."""
+def build_submission(model: Model, request: ChatRequest, prompt: Prompt) -> Submit:
+    """What the engine is asked for, within the limits."""
     settings = model.settings
-    room = model.context_tokens - len(tokens)
-    if room < 1 or len(tokens) > settings.model_max_prompt_tokens:
-        raise BadRequest(
-            f"messages: {len(tokens)} tokens are too many; this model takes "
-            f"{min(model.context_tokens - 1, settings.model_max_prompt_tokens)}.",
-            code="context_length_exceeded",
-            param="messages",
-        )
     wanted = request.wanted_tokens() or settings.model_default_max_tokens
+    room = model.context_tokens - len(prompt.tokens)
     temperature = DEFAULT_TEMPERATURE if request.temperature is None else request.temperature
     return Submit(
         id=f"chatcmpl-{secrets.token_hex(12)}",
-        prompt=tokens,
+        prompt=prompt.tokens,
         max_tokens=min(wanted, settings.model_max_tokens, room),
         temperature=temperature,
         top_p=DEFAULT_TOP_P if request.top_p is None else request.top_p,
+        top_k=max(0, request.top_k or 0),
+        seed=request.seed,
+        schema=prompt.schema,
+        thinking=thinking(model, request, prompt),
     )
+
+
+def thinking(model: Model, request: ChatRequest, prompt: Prompt) -> Thinking | None:
+    """The bounds of the reasoning, for models whose marks are single tokens."""
+    if model.tokenizer.think is None:
+        return None
+    budgets = [request.thinking_budget or 0, model.settings.model_reasoning_tokens]
+    start, end = model.tokenizer.think
+    budget = min((budget for budget in budgets if budget), default=0)
+    return Thinking(start, end, prompt.inside, budget)
 
 
 def submit(engine: EngineClient, submission: Submit) -> Stream:
@@ -131,6 +144,9 @@ def submit(engine: EngineClient, submission: Submit) -> Stream:
             return stream
         case Refused(code="busy"):
             raise Busy("All places are taken; try again in a moment.", retry_after=BUSY_RETRY_S)
+        case Refused(code="bad_schema", message=message):
+            field = "response_format.json_schema"
+            raise BadRequest(f"{field}: {message}", code="bad_schema", param=field)
         case Refused(code="too_long", message=message):
             raise BadRequest(message, code="context_length_exceeded", param="messages")
     stream.cancel()
@@ -139,13 +155,14 @@ def submit(engine: EngineClient, submission: Submit) -> Stream:
     )
 
 
-def pieces(answer: Answer, tick: Callable[[], bool] = lambda: False) -> Iterator[Piece | None]:
-    """The answer's text in order; None is a sign of life. Raises `EngineFailed`.
+def pieces(answer: Answer, tick: Callable[[], bool] = lambda: False) -> Iterator[Part | None]:
+    """The answer's parts in order; None is a sign of life. Raises `EngineFailed`.
 
     `tick` is asked each second of silence and before each wait: True means that nobody reads any more.
     """
     try:
-        while answer.finish is None and not answer.stops.hit:
+        yield from split(answer, answer.lead)
+        while not answer.complete:
             if tick():
                 return
             event = answer.stream.next(TICK_S)
@@ -159,8 +176,8 @@ def pieces(answer: Answer, tick: Callable[[], bool] = lambda: False) -> Iterator
         report(answer)
 
 
-def advance(answer: Answer, progress: Progress) -> Iterator[Piece]:
-    """One step's tokens: to text, up to a stop string, reasoning apart."""
+def advance(answer: Answer, progress: Progress) -> Iterator[Part]:
+    """One step's tokens: to text, up to a stop string, reasoning and tool calls apart."""
     if answer.first_token_s is None and progress.tokens:
         answer.first_token_s = time.monotonic() - answer.started
     answer.completion_tokens += len(progress.tokens)
@@ -169,18 +186,35 @@ def advance(answer: Answer, progress: Progress) -> Iterator[Piece]:
         if progress.finish.reason == "error":
             raise EngineFailed(progress.finish.message)
         answer.finish_reason = progress.finish.reason
-    text = answer.stops.feed(answer.detokenizer.feed(progress.tokens))
-    yield from answer.splitter.feed(text)
+    yield from split(answer, answer.stops.feed(answer.detokenizer.feed(progress.tokens)))
 
 
-def flush(answer: Answer) -> Iterator[Piece]:
+def split(answer: Answer, text: str) -> Iterator[Part]:
+    for piece in answer.splitter.feed(text):
+        yield from sort(answer, piece)
+
+
+def sort(answer: Answer, piece: Piece) -> Iterator[Part]:
+    """Calls are looked for in the answer only, not in the reasoning."""
+    if answer.calls is None or piece.reasoning:
+        yield piece
+    else:
+        yield from answer.calls.feed(piece.text)
+
+
+def flush(answer: Answer) -> Iterator[Part]:
     """What was held back, once it is sure that nothing follows."""
     if answer.stops.hit:
         answer.finish_reason = "stop"
     else:
         rest = answer.stops.feed(answer.detokenizer.end()) + answer.stops.end()
-        yield from answer.splitter.feed(rest)
-    yield from answer.splitter.end()
+        yield from split(answer, rest)
+    for piece in answer.splitter.end():
+        yield from sort(answer, piece)
+    if answer.calls is not None:
+        yield from answer.calls.end()
+        if answer.calls.count:
+            answer.finish_reason = "tool_calls"
 
 
 def report(answer: Answer) -> None:

@@ -26,7 +26,15 @@ class LocalBackend:
         return chat.start(self._model, asked)
 
     def describe(self) -> Mapping[str, object]:
-        return {"context_length": self._model.context_tokens}
+        features = ["tool-call", "multi-tool-call", "stream-tool-call", "structured-output"]
+        if self._model.tokenizer.think is not None:
+            features.append("thinking")
+        settings = self._model.settings
+        return {
+            "context_length": self._model.context_tokens,
+            "max_output_tokens": min(settings.model_max_tokens, self._model.context_tokens - 1),
+            "features": features,
+        }
 
     def check(self) -> None:
         """The engine's own heartbeat tells."""

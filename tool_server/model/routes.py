@@ -14,7 +14,7 @@ from tool_server.errors import ApiError, BadRequest, NotFound
 from tool_server.model import reply
 from tool_server.model.backend import Asked, Backend, Running
 from tool_server.model.local import LocalBackend
-from tool_server.model.request import Unsupported
+from tool_server.model.request import Unfitting, Unsupported
 from tool_server.model.upstream import UpstreamBackend
 from tool_server.settings import Settings
 
@@ -91,6 +91,8 @@ def _named(error: ValidationError) -> BadRequest:
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, Unsupported):
         return BadRequest(str(cause), code="unsupported_parameter", param=cause.field)
+    if isinstance(cause, Unfitting):
+        return BadRequest(str(cause), param=cause.field)
     field = ".".join(str(part) for part in first["loc"]) or "body"
     return BadRequest(f"{field}: {first['msg']}", param=field)
 

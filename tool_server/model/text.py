@@ -58,7 +58,7 @@ class StopStrings:
         if found:
             self.hit, self._held = True, ""
             return text[: min(found)]
-        keep = max((_overlap(text, stop) for stop in self._stops), default=0)
+        keep = max((overlap(text, stop) for stop in self._stops), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
 
@@ -86,7 +86,7 @@ class ReasoningSplitter:
             self._add(pieces, text[:at])
             text = text[at + len(tag) :]
             self._inside, self._started = not self._inside, False
-        keep = _overlap(text, CLOSE if self._inside else OPEN)
+        keep = overlap(text, CLOSE if self._inside else OPEN)
         self._held = text[len(text) - keep :]
         self._add(pieces, text[: len(text) - keep])
         return pieces
@@ -106,7 +106,7 @@ class ReasoningSplitter:
             pieces.append(Piece(text, self._inside))
 
 
-def _overlap(text: str, tag: str) -> int:
+def overlap(text: str, tag: str) -> int:
     """How many characters at the end of `text` are a beginning of `tag`."""
     for length in range(min(len(text), len(tag) - 1), 0, -1):
         if text.endswith(tag[:length]):

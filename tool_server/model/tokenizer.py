@@ -6,12 +6,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jinja2 import Template, TemplateError
+from jinja2 import Template, TemplateError, meta
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
 from tool_server.errors import BadRequest
+from tool_server.model.text import CLOSE, OPEN
 from tool_server.settings import SettingsError
 
 # Where a chat template may stand, in this order.
@@ -31,28 +32,34 @@ class ChatTokenizer:
         self._tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
         config = _json(path / TOKENIZER_CONFIG)
         self._special = {name: _token(config.get(name)) for name in ("bos_token", "eos_token")}
-        self._template = _template(path, config)
+        self._template, self.knows_tools = _template(path, config)
+        self.think = self._pair(OPEN, CLOSE)
         self.context_tokens = int(_json(path / "config.json").get("max_position_embeddings", 2048))
 
     @property
     def vocabulary(self) -> int:
         return int(self._tokenizer.get_vocab_size())
 
-    def render(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> str:
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        **options: Any,
+    ) -> str:
         """The prompt's text. Raises `BadRequest` where the template refuses the messages."""
+        fixed = {"messages": messages, "tools": tools, "add_generation_prompt": True}
         try:
-            return self._template.render(
-                messages=messages,
-                add_generation_prompt=True,
-                tools=None,
-                **self._special,
-                **options,
-            )
-        except (TemplateError, TypeError, ValueError) as error:
+            return self._template.render({**options, **self._special, **fixed})
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             reason = str(error)[:200]
             raise BadRequest(
                 f"The model's chat template refuses these messages: {reason}", param="messages"
             ) from None
+
+    def _pair(self, start: str, end: str) -> tuple[int, int] | None:
+        """The tokens of two marks, where each is a single one."""
+        first, last = self._tokenizer.token_to_id(start), self._tokenizer.token_to_id(end)
+        return None if first is None or last is None else (first, last)
 
     def encode(self, prompt: str) -> list[int]:
         """Tokens of a rendered prompt; the template has set all special tokens already."""
@@ -62,7 +69,8 @@ class ChatTokenizer:
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
 
 
-def _template(path: Path, config: Mapping[str, Any]) -> Template:
+def _template(path: Path, config: Mapping[str, Any]) -> tuple[Template, bool]:
+    """The chat template, and whether it knows tools."""
     file = path / TEMPLATE_FILE
     text = file.read_text(encoding="utf-8") if file.is_file() else config.get("chat_template")
     if isinstance(text, list):  # several named ones: the default is the one for chats
@@ -79,7 +87,13 @@ def _template(path: Path, config: Mapping[str, Any]) -> Template:
     environment.filters["tojson"] = lambda value, **options: json.dumps(
         value, ensure_ascii=False, **options
     )
-    return environment.from_string(text)
+    try:
+        knows_tools = "tools" in meta.find_undeclared_variables(environment.parse(text))
+        return environment.from_string(text), knows_tools
+    except TemplateError as error:
+        raise SettingsError(
+            f"SHENQIAO_MODEL_PATH: the chat template in {str(path)!r} is wrong: {error}"
+        ) from None
 
 
 def _refuse(message: str) -> NoReturn:

@@ -143,7 +143,7 @@ class UpstreamAnswer:
             raise self._first
 
     def pieces(self, tick: Callable[[], bool] = lambda: False) -> Iterator[Part | None]:
-        """Parts in order, None each second of silence. Raises `ApiError`; a reader that leaves ends the call at once."""
+        """Parts in order, None each second of silence; a reader that leaves ends the call. Raises `ApiError`."""
         try:
             while not self.complete:
                 if tick():

@@ -1,4 +1,4 @@
-"""What an upstream's HTTP status and error objects mean: ask another, or the client is at fault; for `upstream_call`."""
+"""What an upstream's status and error objects mean: ask another, or the client is at fault; for `upstream_call`."""
 
 import json
 import re

@@ -50,8 +50,9 @@ class Grammars:
 
     def _make(self) -> xgrammar.GrammarCompiler:
         tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(self._path / "tokenizer.json"))
+        ends = sorted(self._ends) or [self._vocabulary - 1]  # it must have one
         known = xgrammar.TokenizerInfo.from_huggingface(
-            tokenizer, vocab_size=self._vocabulary, stop_token_ids=sorted(self._ends)
+            tokenizer, vocab_size=self._vocabulary, stop_token_ids=ends
         )
         self._compiler = xgrammar.GrammarCompiler(
             known, max_threads=1, cache_limit_bytes=64 * 1024 * 1024
