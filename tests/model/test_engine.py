@@ -91,7 +91,7 @@ def test_the_vocabulary_is_the_one_that_the_web_process_reads(
 
 
 @pytest.mark.parametrize(
-    ("prompt", "tokens"), [([1] * 600, 1), ([1] * 10, 510), ([], 5), ([99999], 5), ([1], 0)]
+    ("prompt", "tokens"), [([1] * 2100, 1), ([1] * 10, 2010), ([], 5), ([99999], 5), ([1], 0)]
 )
 def test_what_would_kill_the_loop_is_refused(
     server: Server, prompt: list[int], tokens: int

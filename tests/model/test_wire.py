@@ -10,7 +10,7 @@ from tests.model.conftest import Server
 
 def test_the_model_is_listed_with_its_context(server: Server) -> None:
     (model,) = server.http.get("/v1/models").json()["data"]
-    assert (model["id"], model["context_length"]) == ("private-deepseek", 512)
+    assert (model["id"], model["context_length"]) == ("private-deepseek", 2016)
 
 
 def test_an_answer_has_openais_shape_and_its_usage(server: Server) -> None:
@@ -76,11 +76,12 @@ def test_what_dify_and_clients_send_besides_is_taken(
     ("wrong", "field"),
     [
         ({"n": 2}, "n"),
-        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"tools": [{"type": "function"}]}, "tools.0.function"),
         ({"logprobs": True}, "logprobs"),
         ({"presence_penalty": 0.5}, "presence_penalty"),
-        ({"seed": 1}, "seed"),
-        ({"response_format": {"type": "json_schema"}}, "response_format.type"),
+        ({"seed": "one"}, "seed"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
         ({"temperature": -1}, "temperature"),
         ({"temperature": 3}, "temperature"),
         ({"top_p": 0}, "top_p"),
@@ -105,7 +106,7 @@ def test_what_this_server_cannot_do_is_refused_by_name(
 def test_a_prompt_that_does_not_fit_is_refused_before_the_engine_sees_it(
     server: Server, stream: bool
 ) -> None:
-    messages = [{"role": "user", "content": "word " * 2000}]
+    messages = [{"role": "user", "content": "word " * 3000}]
     answer = server.chat(messages=messages, stream=stream)
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "context_length_exceeded"

@@ -52,7 +52,7 @@ def make(
     architecture: str = "qwen2",
     seed: int = 1,
     ends: bool = False,
-    positions: int = 512,
+    positions: int = 2048,
     hidden: int = 32,
     template: str = TEMPLATE,
 ) -> Path:

@@ -13,11 +13,13 @@ from tokenizers import Tokenizer
 
 from tool_server.errors import BadRequest
 from tool_server.model.text import CLOSE, OPEN
+from tool_server.model.toolcalls import MARKS
 from tool_server.settings import SettingsError
 
 # Where a chat template may stand, in this order.
 TEMPLATE_FILE = "chat_template.jinja"
 TOKENIZER_CONFIG = "tokenizer_config.json"
+SHOWN = frozenset({OPEN, CLOSE, *MARKS})
 
 
 class ChatTokenizer:
@@ -34,6 +36,10 @@ class ChatTokenizer:
         self._special = {name: _token(config.get(name)) for name in ("bos_token", "eos_token")}
         self._template, self.knows_tools = _template(path, config)
         self.think = self._pair(OPEN, CLOSE)
+        added = self._tokenizer.get_added_tokens_decoder()
+        self._hidden = {
+            token for token, known in added.items() if known.special and known.content not in SHOWN
+        }
         self.context_tokens = int(_json(path / "config.json").get("max_position_embeddings", 2048))
 
     @property
@@ -66,7 +72,9 @@ class ChatTokenizer:
         return list(self._tokenizer.encode(prompt, add_special_tokens=False).ids)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+        """Text of tokens, without the special ones; the marks of reasoning and tool calls stay, special or not."""
+        shown = [token for token in tokens if token not in self._hidden]
+        return str(self._tokenizer.decode(shown, skip_special_tokens=False))
 
 
 def _template(path: Path, config: Mapping[str, Any]) -> tuple[Template, bool]:

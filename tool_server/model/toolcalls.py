@@ -16,6 +16,7 @@ OPEN, CLOSE = "<tool_call>", "</tool_call>"
 BEGIN, SEPARATOR, END = "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"
 FRAMES = ("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>")  # around all of DeepSeek's calls
 OPENINGS = {OPEN: CLOSE, BEGIN: END}
+MARKS = (OPEN, CLOSE, BEGIN, SEPARATOR, END, *FRAMES)
 NAME = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\{)')
 # A body that goes on for ever is not a call.
 BODY_LIMIT = 256 * 1024
