@@ -1,7 +1,10 @@
 """The whole HTTP surface on one page: `create_app(settings)` wires model, knowledge and channel together."""
 
+from typing import Any
+
 import structlog
 from flask import Flask, Response, jsonify, request
+from flask.json.provider import DefaultJSONProvider
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
@@ -23,6 +26,20 @@ BODY_LIMIT = 8 * 1024 * 1024
 
 class InternalError(ApiError):
     """What a caller sees of a fault of ours."""
+
+
+class Json(DefaultJSONProvider):
+    """JSON that is nested without end is a caller's mistake, not a fault of ours."""
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        try:
+            return super().loads(s, **kwargs)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
+class Application(Flask):
+    json_provider_class = Json
 
 
 def create_app(settings: Settings) -> Flask:

@@ -1,6 +1,7 @@
 """Tokens and prompts in the web process: the checkpoint's tokenizer.json and chat template, without transformers."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from tool_server.settings import SettingsError
 # Where a chat template may stand, in this order.
 TEMPLATE_FILE = "chat_template.jinja"
 TOKENIZER_CONFIG = "tokenizer_config.json"
+# JSON can hold half a character; no tokenizer takes one.
+HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
 SHOWN = frozenset({OPEN, CLOSE, *MARKS})
 
 
@@ -69,6 +72,7 @@ class ChatTokenizer:
 
     def encode(self, prompt: str) -> list[int]:
         """Tokens of a rendered prompt; the template has set all special tokens already."""
+        prompt = HALF_CHARACTERS.sub("\ufffd", prompt)
         return list(self._tokenizer.encode(prompt, add_special_tokens=False).ids)
 
     def decode(self, tokens: Sequence[int]) -> str:
