@@ -18,6 +18,14 @@ dify_plugin.__path__.append(str(ROOT / "dify_plugin"))
 sys.path.insert(0, str(ROOT / "dify_plugin" / "model_provider"))
 
 
+@pytest.fixture(autouse=True)
+def fresh_catalogue() -> None:
+    """A port that an earlier test's server had may come back."""
+    from models.catalogue import catalogue
+
+    catalogue.cache_clear()
+
+
 @pytest.fixture
 def server() -> Iterator[RawServer]:
     with RawServer() as server:

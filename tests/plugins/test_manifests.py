@@ -9,7 +9,7 @@ import pytest
 import yaml
 from dify_plugin.core.entities.plugin.setup import PluginConfiguration
 from dify_plugin.entities.endpoint import EndpointProviderConfiguration
-from dify_plugin.entities.model import AIModelEntity
+from dify_plugin.entities.model import ModelType
 from dify_plugin.entities.model.provider import ModelProviderConfiguration
 from dify_plugin.entities.tool import ToolProviderConfiguration
 from pathspec import PathSpec
@@ -79,12 +79,24 @@ def test_the_endpoint_asks_for_no_secret() -> None:
     assert {setting["type"] for setting in settings} == {"text-input"}
 
 
-def test_the_model_provider_and_its_model_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_provider_and_its_models_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(B)
-    ModelProviderConfiguration.model_validate(read(B / "provider/private_deepseek.yaml"))
-    model = read(B / "models/llm/private-deepseek.yaml")
-    AIModelEntity.model_validate({**model, "fetch_from": "predefined-model"})
-    assert model["model"] == "private-deepseek"
+    provider = ModelProviderConfiguration.model_validate(read(B / "provider/private_deepseek.yaml"))
+    types = {model.model: model.model_type for model in provider.models}
+    assert types == {
+        "private-deepseek": ModelType.LLM,
+        "private-embedding": ModelType.TEXT_EMBEDDING,
+        "private-rerank": ModelType.RERANK,
+        "private-speech": ModelType.SPEECH2TEXT,
+        "private-moderation": ModelType.MODERATION,
+    }
+    assert set(provider.supported_model_types) == set(types.values())
+
+
+def test_a_form_for_one_model_asks_for_the_same_as_the_form_for_all() -> None:
+    provider = read(B / "provider/private_deepseek.yaml")
+    forms = [provider[f"{name}_credential_schema"] for name in ("provider", "model")]
+    assert forms[0]["credential_form_schemas"] == forms[1]["credential_form_schemas"]
 
 
 def test_our_folder_does_not_hide_the_sdk() -> None:
@@ -105,8 +117,9 @@ def test_a_file_that_dify_loads_is_short_and_has_one_sdk_class(root: Path) -> No
 
 
 def test_the_models_source_has_the_three_parts_that_the_sdk_counts_on() -> None:
-    (source,) = read(B / "provider/private_deepseek.yaml")["extra"]["python"]["model_sources"]
-    assert len(Path(source).parts) >= 3
+    sources = read(B / "provider/private_deepseek.yaml")["extra"]["python"]["model_sources"]
+    assert len(sources) == 5
+    assert all(len(Path(source).parts) >= 3 for source in sources)
 
 
 @pytest.mark.parametrize("root", [A, B], ids=["A", "B"])
@@ -146,7 +159,7 @@ def test_secrets_and_leftovers_are_never_packed(root: Path, path: str) -> None:
 
 
 def test_every_label_is_in_both_languages() -> None:
-    for path in [*A.glob("dify_plugin/**/*.yaml"), A / "manifest.yaml"]:
+    for path in [*A.glob("dify_plugin/**/*.yaml"), A / "manifest.yaml", B / "manifest.yaml"]:
         for label in _labels(read(path)):
             assert label.get("zh_Hans"), f"{path.name}: {label}"
 

@@ -1,12 +1,8 @@
 """Package B's model as the SDK calls it: answers streamed and whole, what is no answer, errors by their class."""
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
-import yaml
-from dify_plugin.entities.model import AIModelEntity
 from dify_plugin.entities.model.llm import LLMResultChunk
 from dify_plugin.entities.model.message import (
     AssistantPromptMessage,
@@ -23,39 +19,22 @@ from dify_plugin.errors.model import (
     InvokeRateLimitError,
     InvokeServerUnavailableError,
 )
-from models import answers, openai_wire
-from models.llm.llm import PrivateDeepseekLargeLanguageModel
+from models import openai_wire, prompts, tokens
 from models.openai_wire import ModelServer
 
-from tests.plugins.conftest import ROOT
+from tests.plugins.private_models import DONE, STOP, USAGE, credentials, data, delta, make
 from tests.plugins.raw_server import RawServer
 
-SCHEMA = ROOT / "dify_plugin/model_provider/models/llm/private-deepseek.yaml"
-
-
-def data(**event: Any) -> str:
-    return f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
-
-
-def delta(finish: str | None = None, **fields: str) -> str:
-    return data(choices=[{"index": 0, "delta": fields, "finish_reason": finish}])
-
-
-STOP = delta("stop")
-USAGE = data(choices=[], usage={"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7})
-DONE = "data: [DONE]\n\n"
 WHOLE = (": alive\n\n", delta(content="12 "), delta(content="天"), STOP, USAGE, DONE)
 
 
 def complete(
     server: RawServer, *, stream: bool = True, messages: Sequence[PromptMessage] = ()
 ) -> list[LLMResultChunk]:
-    schema = {**yaml.safe_load(SCHEMA.read_text()), "fetch_from": "predefined-model"}
-    model = PrivateDeepseekLargeLanguageModel([AIModelEntity.model_validate(schema)])
     return list(
-        model.invoke(
+        make("llm").invoke(
             "private-deepseek",
-            {"server_url": server.url, "api_key": "sq-key"},
+            credentials(server),
             list(messages) or [UserPromptMessage(content="年假？")],
             {"temperature": 0},
             stream=stream,
@@ -213,7 +192,7 @@ def test_a_proxys_page_is_not_shown(server: RawServer, status: int, sentence: st
     ],
 )
 def test_a_form_that_cannot_be_right_is_refused_with_a_sentence(url: str, key: str) -> None:
-    model = PrivateDeepseekLargeLanguageModel([])
+    model = make("llm")
     with pytest.raises(CredentialsValidateFailedError, match=r"URL|key"):
         model.validate_credentials("private-deepseek", {"server_url": url, "api_key": key})
 
@@ -221,7 +200,7 @@ def test_a_form_that_cannot_be_right_is_refused_with_a_sentence(url: str, key: s
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
 def test_a_url_is_taken_with_and_without_v1(server: RawServer, suffix: str) -> None:
     server.answers('{"object": "list", "data": [{"id": "private-deepseek", "x": 1}]}')
-    assert ModelServer(server.url + suffix, "k").models() == ["private-deepseek"]
+    assert [m.id for m in ModelServer(server.url + suffix, "k").models()] == ["private-deepseek"]
     assert server.heads[0].startswith(b"GET /v1/models ")
 
 
@@ -237,13 +216,11 @@ def test_reasoning_of_earlier_answers_is_not_sent_again() -> None:
         AssistantPromptMessage(content="<think>\nlong\n</think>\n12 天"),
         UserPromptMessage(content="<think>x</think>?"),
     ]
-    sent = [
-        message["content"] for message in answers.body("m", history, {}, None, None)["messages"]
-    ]
+    sent = [message["content"] for message in prompts.body("m", history, {})["messages"]]
     assert sent == ["<think>rules</think>", "12 天", "<think>x</think>?"]
-    assert answers.estimate(history[1:2]) == 4 + 2
+    assert tokens.of_prompt(history[1:2]) == 4 + 2
 
 
 def test_a_hostile_history_costs_no_time() -> None:
     hostile = AssistantPromptMessage(content="<think>" * 200_000)
-    assert len(answers.text_of(hostile)) == 7 * 200_000
+    assert len(prompts.text_of(hostile)) == 7 * 200_000

@@ -1,7 +1,8 @@
-"""The only HTTP client of package B: models and streamed completions of the tool server, errors by their class."""
+"""The only HTTP client of package B: the tool server's routes below `/v1`; every call has a deadline."""
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -14,11 +15,11 @@ from dify_plugin.errors.model import (
     InvokeAuthorizationError,
     InvokeBadRequestError,
     InvokeConnectionError,
-    InvokeError,
-    InvokeRateLimitError,
     InvokeServerUnavailableError,
 )
-from pydantic import BaseModel, ConfigDict, ValidationError
+from models import faults
+from models.shapes import Embeddings, Event, Model, Models, Moderation, Ranking, Transcript, Wire
+from pydantic import ValidationError
 
 CHECK_S = 8.0
 CONNECT_S = 5.0
@@ -26,66 +27,14 @@ CONNECT_S = 5.0
 SILENCE_S = 60.0
 # The whole answer; the daemon ends a call after 600 s and would write its own words into it.
 ANSWER_S = 580.0
-WRONG_KEY = "The tool server does not know this key: copy it from keys.json again."
-NOT_OURS = "This address does not answer like a Shenqiao model server: check the URL."
-# Dify shows an error's class by its name, so that each is its own cause.
-ERRORS: dict[type[InvokeError], list[type[Exception]]] = {
-    kind: [kind]
-    for kind in (
-        InvokeConnectionError,
-        InvokeServerUnavailableError,
-        InvokeRateLimitError,
-        InvokeAuthorizationError,
-        InvokeBadRequestError,
-    )
-}
-
-
-class Wire(BaseModel):
-    """Read once where it comes in; fields that nobody here needs are passed over."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Delta(Wire):
-    content: str | None = None
-    reasoning_content: str | None = None
-
-
-class Choice(Wire):
-    delta: Delta | None = None
-    finish_reason: str | None = None
-
-
-class Usage(Wire):
-    prompt_tokens: int
-    completion_tokens: int
-
-
-class Fault(Wire):
-    message: str
-
-
-class Event(Wire):
-    """One event of a completion. The last ones carry the reason for the end, and the usage."""
-
-    choices: list[Choice] | None = None
-    usage: Usage | None = None
-    error: Fault | None = None
-
-
-class Model(Wire):
-    id: str
-
-
-class Models(Wire):
-    data: list[Model]
-
-
-class Failed(Wire):
-    """The body of an error."""
-
-    error: Fault
+# Whole calls on the longest input that the server takes, on a CPU.
+EMBED_S = 300.0
+RANK_S = 120.0
+SPEECH_S = 300.0
+MODERATE_S = 60.0
+# A model that is still being loaded, or busy, says when to come back: so long it is waited for.
+PATIENCE_S = 30.0
+COME_BACK = (429, 503)
 
 
 class ModelServer:
@@ -102,16 +51,39 @@ class ModelServer:
     def of(cls, credentials: Mapping[str, Any]) -> ModelServer:
         return cls(str(credentials.get("server_url") or ""), str(credentials.get("api_key") or ""))
 
-    def models(self) -> list[str]:
+    @property
+    def identity(self) -> str:
+        """Tells servers and keys apart without saying the key."""
+        return hashlib.sha256(f"{self._url}\0{self._key}".encode()).hexdigest()
+
+    def models(self, *, within_s: float = CHECK_S) -> list[Model]:
         """What is served; also the check of URL and key. Raises an `InvokeError` with a sentence."""
         headers = self._headers()
-        with _translated(), gevent.Timeout(CHECK_S, httpx.ReadTimeout("late")):
-            response = _pool().get(f"{self._url}/v1/models", headers=headers, timeout=CHECK_S)
+        with _translated(), gevent.Timeout(within_s, httpx.ReadTimeout("late")):
+            response = _pool().get(f"{self._url}/v1/models", headers=headers, timeout=within_s)
         _refuse_errors(response)
         try:
-            return [model.id for model in Models.model_validate_json(response.content).data]
+            return Models.model_validate_json(response.content).data
         except ValidationError:
-            raise InvokeBadRequestError(NOT_OURS) from None
+            raise InvokeBadRequestError(faults.NOT_OURS) from None
+
+    def embed(self, model: str, texts: list[str]) -> Embeddings:
+        """One vector for each text. Raises an `InvokeError` with a sentence, as the other calls do."""
+        asked = {"model": model, "input": texts, "encoding_format": "float"}
+        return self._ask("embeddings", Embeddings, EMBED_S, json=asked)
+
+    def rank(self, model: str, query: str, documents: list[str], top_n: int) -> Ranking:
+        asked = {"model": model, "query": query, "documents": documents, "top_n": top_n}
+        return self._ask("rerank", Ranking, RANK_S, json={**asked, "return_documents": False})
+
+    def transcribe(self, model: str, name: str, recording: bytes) -> Transcript:
+        form = {"data": {"model": model, "response_format": "json"}}
+        files = {"file": (name, recording)}
+        return self._ask("audio/transcriptions", Transcript, SPEECH_S, **form, files=files)
+
+    def moderate(self, model: str, text: str) -> Moderation:
+        asked = {"model": model, "input": text}
+        return self._ask("moderations", Moderation, MODERATE_S, json=asked)
 
     def stream(
         self, body: Mapping[str, Any], *, clock: Callable[[], float] = time.monotonic
@@ -132,9 +104,24 @@ class ModelServer:
             _refuse_errors(response)
             yield from _events(response, clock)
 
+    def _ask[T: Wire](self, path: str, shape: type[T], within_s: float, **content: Any) -> T:
+        headers = self._headers()
+        timeout = httpx.Timeout(within_s, connect=CONNECT_S)
+        with _translated(), gevent.Timeout(within_s, httpx.ReadTimeout("late")):
+            response = _patiently(
+                lambda: _pool().post(
+                    f"{self._url}/v1/{path}", headers=headers, timeout=timeout, **content
+                )
+            )
+        _refuse_errors(response)
+        try:
+            return shape.model_validate_json(response.content)
+        except ValidationError:
+            raise InvokeServerUnavailableError(faults.NOT_OURS) from None
+
     def _headers(self) -> dict[str, str]:
         if not (self._key.isascii() and self._key.isprintable()):
-            raise InvokeAuthorizationError(WRONG_KEY)
+            raise InvokeAuthorizationError(faults.WRONG_KEY)
         return {"Authorization": f"Bearer {self._key}"}
 
 
@@ -159,10 +146,25 @@ def _event(data: str) -> Event:
     try:
         event = Event.model_validate_json(data)
     except ValidationError:
-        raise InvokeServerUnavailableError(NOT_OURS) from None
+        raise InvokeServerUnavailableError(faults.NOT_OURS) from None
     if event.error is not None:
         raise InvokeServerUnavailableError(event.error.message)
     return event
+
+
+def _patiently(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """The answer; one that says when to come back is asked again, until `PATIENCE_S` is used up.
+
+    Dify gives up a document whose first embedding fails, and the first call is what makes the server load the model.
+    """
+    left = PATIENCE_S
+    while True:
+        response = ask()
+        pause = _retry_after(response) if response.status_code in COME_BACK else None
+        if pause is None or pause > left:
+            return response
+        time.sleep(pause)
+        left -= max(pause, 1)
 
 
 @contextmanager
@@ -181,35 +183,15 @@ def _translated() -> Generator[None, None, None]:
 
 
 def _refuse_errors(response: httpx.Response) -> None:
-    """The error of a status: its class tells Dify what to do, its sentence tells people."""
     status = response.status_code
-    if status == 200:
-        return
-    if status == 401:
-        raise InvokeAuthorizationError(WRONG_KEY)
-    if status == 403:
-        raise InvokeAuthorizationError(
-            'This key does not open the model: enter the one with the scope "model".'
-        )
-    if status == 429:
-        busy = _message(response, "The model is busy.")
-        raise InvokeRateLimitError(f"{busy} Try again in {_wait(response)} seconds.")
-    if status >= 500:
-        raise InvokeServerUnavailableError(_message(response, "The model server is away."))
-    raise InvokeBadRequestError(_message(response, NOT_OURS))
+    if status != 200:
+        raise faults.of_status(status, response.content, _retry_after(response))
 
 
-def _wait(response: httpx.Response) -> str:
+def _retry_after(response: httpx.Response) -> int | None:
+    """Whole seconds; None when the server named none, or a date."""
     after = response.headers.get("Retry-After", "")
-    return after if after.isdigit() else "a few"
-
-
-def _message(response: httpx.Response, otherwise: str) -> str:
-    """The tool server's sentence; something else in between may have answered."""
-    try:
-        return Failed.model_validate_json(response.content).error.message
-    except ValidationError:
-        return otherwise
+    return int(after) if after.isascii() and after.isdigit() else None
 
 
 @cache

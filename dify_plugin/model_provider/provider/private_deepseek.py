@@ -2,15 +2,11 @@
 
 from typing import Any
 
-from dify_plugin.errors.model import CredentialsValidateFailedError, InvokeError
-from models.openai_wire import ModelServer
+from models.served import check
 
 from dify_plugin import ModelProvider
 
 
 class PrivateDeepseekProvider(ModelProvider):
     def validate_provider_credentials(self, credentials: dict[str, Any]) -> None:
-        try:
-            ModelServer.of(credentials).models()
-        except InvokeError as error:
-            raise CredentialsValidateFailedError(str(error)) from None
+        check(credentials)
