@@ -44,7 +44,7 @@ class Application(Flask):
 
 def create_app(settings: Settings) -> Flask:
     """The web process's application; no work is done before the first request but reading keys."""
-    app = Flask("tool_server", static_folder=None)
+    app = Application("tool_server", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
     app.json.ensure_ascii = False  # type: ignore[attr-defined]  # DefaultJSONProvider has it
     keys = Keys.load(settings)
