@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import click
 
 import tool_server.channel.commands
+import tool_server.key_commands
 import tool_server.knowledge.commands
 import tool_server.model.commands
 from tool_server import logs
@@ -67,6 +68,7 @@ def _add(commands: Iterable[click.Command]) -> None:
 
 
 _add(tool_server.channel.commands.COMMANDS)
+_add(tool_server.key_commands.COMMANDS)
 _add(tool_server.knowledge.commands.COMMANDS)
 _add(tool_server.model.commands.COMMANDS)
 

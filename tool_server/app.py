@@ -16,6 +16,7 @@ import tool_server.model.routes
 from tool_server.auth import Keys
 from tool_server.channel.services import Services
 from tool_server.errors import ApiError, BadRequest
+from tool_server.limits import Limits
 from tool_server.settings import Settings
 
 log = structlog.get_logger()
@@ -47,13 +48,17 @@ def create_app(settings: Settings) -> Flask:
     app = Application("tool_server", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
     app.json.ensure_ascii = False  # type: ignore[attr-defined]  # DefaultJSONProvider has it
-    keys = Keys.load(settings)
     registry = tool_server.metrics.build_registry(settings.run_dir)
+    keys = Keys.load(settings, registry)
+    limits = Limits(registry)
+    app.after_request(limits.show)
     channel = app.extensions["channel"] = Services.open(settings, registry)
     model = None
     if settings.model_enabled:
         model = app.extensions["model"] = tool_server.model.routes.open_backend(settings, registry)
-        app.register_blueprint(tool_server.model.routes.blueprint(settings, keys, registry, model))
+        app.register_blueprint(
+            tool_server.model.routes.blueprint(settings, keys, limits, registry, model)
+        )
     app.register_blueprint(tool_server.health.blueprint(settings, registry, model))
     if settings.knowledge_enabled:
         app.register_blueprint(

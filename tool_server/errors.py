@@ -7,6 +7,7 @@ ApiError
 ├── NotFound 404
 ├── TooLarge 413
 ├── Busy 429            full: come back after `retry_after` seconds
+│   └── RateLimited     this key's own limit, not the server's
 └── Unavailable 503     something this server needs is away
 """
 
@@ -19,6 +20,7 @@ class ApiError(Exception):
     status = 500
     code = "internal_error"
     retry = False
+    kind: str | None = None  # OpenAI's `type`, where the status does not say it
 
     def __init__(
         self,
@@ -36,7 +38,7 @@ class ApiError(Exception):
 
     def openai(self) -> dict[str, Any]:
         """The error object that OpenAI's clients and Dify read."""
-        kind = "invalid_request_error" if self.status < 429 else "server_error"
+        kind = self.kind or ("invalid_request_error" if self.status < 429 else "server_error")
         error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
         return {"error": error}
 
@@ -74,6 +76,13 @@ class Busy(ApiError):
     status = 429
     code = "busy"
     retry = True
+
+
+class RateLimited(Busy):
+    """A limit of the caller's key; the message names it."""
+
+    code = "rate_limit_exceeded"
+    kind = "rate_limit_error"
 
 
 class Unavailable(ApiError):

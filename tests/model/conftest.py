@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,18 +70,27 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("server")
+    with serving(tmp_path_factory.mktemp("server"), checkpoint) as server:
+        yield server
+
+
+@contextmanager
+def serving(folder: Path, checkpoint: Path, **settings: str) -> Iterator[Server]:
+    """A tool server of its own, with other `settings` than the shared one."""
     (port,) = free_ports([0])
     environ = environment(
-        SHENQIAO_DATA_DIR=str(folder / "data"),
-        SHENQIAO_RUN_DIR=str(folder / "r"),
-        SHENQIAO_PORT=str(port),
-        SHENQIAO_MODEL_PATH=str(checkpoint),
-        SHENQIAO_MODEL_MAX_RUNNING="4",
-        SHENQIAO_MODEL_MAX_QUEUED="2",
-        SHENQIAO_MODEL_PAGES="64",
-        SHENQIAO_KNOWLEDGE_ENABLED="false",
-        SHENQIAO_CHANNEL_ENABLED="false",
+        **{
+            "SHENQIAO_DATA_DIR": str(folder / "data"),
+            "SHENQIAO_RUN_DIR": str(folder / "r"),
+            "SHENQIAO_PORT": str(port),
+            "SHENQIAO_MODEL_PATH": str(checkpoint),
+            "SHENQIAO_MODEL_MAX_RUNNING": "4",
+            "SHENQIAO_MODEL_MAX_QUEUED": "2",
+            "SHENQIAO_MODEL_PAGES": "64",
+            "SHENQIAO_KNOWLEDGE_ENABLED": "false",
+            "SHENQIAO_CHANNEL_ENABLED": "false",
+            **settings,
+        }
     )
     with (folder / "log").open("w") as log:
         command = [sys.executable, "-m", "tool_server", "serve"]

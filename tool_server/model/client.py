@@ -53,8 +53,17 @@ class Stream:
         self.id = request_id
         self._client = client
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._answered = False
 
     def put(self, event: Event) -> None:
+        """Called in the order of the wire. The engine's loop may be faster than the thread that says yes: then the
+        first tokens are the yes, and the late one is dropped.
+        """
+        if isinstance(event, Accepted) and self._answered:
+            return
+        if isinstance(event, Progress) and event is not LOST and not self._answered:
+            self._events.put(Accepted(self.id))
+        self._answered = True
         self._events.put(event)
 
     def next(self, timeout_s: float) -> Event | None:

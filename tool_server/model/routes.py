@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from tool_server.auth import Keys
 from tool_server.caller import Caller
 from tool_server.errors import ApiError, BadRequest, NotFound
+from tool_server.limits import Limits, Place, estimate
 from tool_server.model import reply
 from tool_server.model.backend import Asked, Backend, Running
 from tool_server.model.local import LocalBackend
@@ -27,7 +28,11 @@ def open_backend(settings: Settings, registry: CollectorRegistry) -> Backend[Any
 
 
 def blueprint(
-    settings: Settings, keys: Keys, registry: CollectorRegistry, backend: Backend[Any]
+    settings: Settings,
+    keys: Keys,
+    limits: Limits,
+    registry: CollectorRegistry,
+    backend: Backend[Any],
 ) -> Blueprint:
     """Routes with a key of the scope `model`."""
     routes = Blueprint("model", __name__, url_prefix="/v1")
@@ -35,23 +40,36 @@ def blueprint(
 
     @routes.get("/models")
     def models() -> Response:
-        keys.require("model")
-        return jsonify(object="list", data=[_describe(settings.model_name, backend)])
+        key = keys.require("model")
+        served = [_describe(settings.model_name, backend)]
+        return jsonify(object="list", data=[m for m in served if key.may_use(str(m["id"]))])
 
     @routes.post("/chat/completions")
     def chat_completions() -> Response:
-        keys.require("model")
+        key = keys.require("model")
         try:
             asked = read_request(backend, settings.model_name)
+            key.require_model(asked.model)
+            place = limits.enter(key, _most_tokens(asked, settings))
+        except ApiError as error:
+            metrics.requests.labels(str(error.status)).inc()
+            raise
+        with place:
+            return answer_chat(asked, place)
+
+    def answer_chat(asked: Asked, place: Place) -> Response:
+        try:
             answer = backend.start(asked)
         except ApiError as error:
             metrics.requests.labels(str(error.status)).inc()
             raise
         metrics.requests.labels("200").inc()
+        place.meter(lambda: answer.prompt_tokens + answer.completion_tokens)
         if asked.stream:
             usage = asked.stream_options is None or asked.stream_options.include_usage
             events = reply.stream(answer, settings.model_name, usage=usage)
-            return Response(metrics.watch(answer, events), mimetype="text/event-stream")
+            kept = place.keep(metrics.watch(answer, events))
+            return Response(kept, mimetype="text/event-stream")
         body = reply.whole(answer, settings.model_name, Caller().gone)
         metrics.finished(answer)
         return jsonify(body)
@@ -73,6 +91,12 @@ def read_request(backend: Backend[Any], served: str) -> Asked:
             param="model",
         )
     return asked
+
+
+def _most_tokens(asked: Asked, settings: Settings) -> int:
+    """What prompt and answer may need together; what they did need is counted at the end."""
+    wanted = asked.max_completion_tokens or asked.max_tokens or settings.model_default_max_tokens
+    return estimate(request.get_data()) + min(wanted, settings.model_max_tokens)
 
 
 def _describe(name: str, backend: Backend[Any]) -> dict[str, object]:
