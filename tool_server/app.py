@@ -12,11 +12,12 @@ import tool_server.channel.routes
 import tool_server.health
 import tool_server.knowledge.routes
 import tool_server.metrics
-import tool_server.model.routes
+import tool_server.model.surface
 from tool_server.auth import Keys
 from tool_server.channel.services import Services
 from tool_server.errors import ApiError, BadRequest
 from tool_server.limits import Limits
+from tool_server.model.moderation.guard import Guard
 from tool_server.settings import Settings
 
 log = structlog.get_logger()
@@ -43,7 +44,7 @@ class Application(Flask):
     json_provider_class = Json
 
 
-def create_app(settings: Settings) -> Flask:
+def create_app(settings: Settings, guard: Guard | None = None) -> Flask:
     """The web process's application; no work is done before the first request but reading keys."""
     app = Application("tool_server", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
@@ -55,10 +56,7 @@ def create_app(settings: Settings) -> Flask:
     channel = app.extensions["channel"] = Services.open(settings, registry)
     model = None
     if settings.model_enabled:
-        model = app.extensions["model"] = tool_server.model.routes.open_backend(settings, registry)
-        app.register_blueprint(
-            tool_server.model.routes.blueprint(settings, keys, limits, registry, model)
-        )
+        model = tool_server.model.surface.register(app, settings, keys, limits, registry, guard)
     app.register_blueprint(tool_server.health.blueprint(settings, registry, model))
     if settings.knowledge_enabled:
         app.register_blueprint(

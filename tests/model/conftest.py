@@ -23,6 +23,7 @@ class Server:
     folder: Path
     url: str
     http: httpx.Client
+    checkpoint: Path
 
     def chat(self, **body: object) -> httpx.Response:
         return self.http.post("/v1/chat/completions", json=self.body(**body))
@@ -99,7 +100,7 @@ def serving(folder: Path, checkpoint: Path, **settings: str) -> Iterator[Server]
             subprocess.Popen(command, env=environ, stderr=log) as process,
             httpx.Client(base_url=url, timeout=60, trust_env=False) as http,
         ):
-            server = Server(folder, url, http)
+            server = Server(folder, url, http, checkpoint)
             try:
                 server.wait_ready()
             except AssertionError:

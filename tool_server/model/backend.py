@@ -1,8 +1,8 @@
 """What makes answers, as the routes see it: our own engine, or upstream engines by URL; the same calls for both."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from tool_server.model.request import StreamOptions
 from tool_server.model.text import Piece
@@ -21,8 +21,19 @@ class ToolDelta:
 type Part = Piece | ToolDelta
 
 
+class Said(Protocol):
+    """A message of a conversation; its content may be cleaned."""
+
+    content: Any
+
+    def plain(self) -> Mapping[str, Any]: ...
+
+
 class Asked(Protocol):
     """What the routes read of a request; the rest is the backend's business."""
+
+    @property
+    def messages(self) -> Sequence[Said]: ...
 
     @property
     def model(self) -> str: ...

@@ -1,7 +1,7 @@
 """The OpenAI wire: `/v1/chat/completions` and `/v1/models`."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -14,17 +14,10 @@ from tool_server.errors import ApiError, BadRequest, NotFound
 from tool_server.limits import Limits, Place, estimate
 from tool_server.model import reply
 from tool_server.model.backend import Asked, Backend, Running
-from tool_server.model.local import LocalBackend
+from tool_server.model.moderation.moderated import moderated
+from tool_server.model.moderation.service import Moderation
 from tool_server.model.request import Unfitting, Unsupported
-from tool_server.model.upstream import UpstreamBackend
 from tool_server.settings import Settings
-
-
-def open_backend(settings: Settings, registry: CollectorRegistry) -> Backend[Any]:
-    """What makes the answers, by the settings. Raises `SettingsError` when there is nothing to serve."""
-    if settings.model_backend == "upstream":
-        return UpstreamBackend(settings, registry)
-    return LocalBackend(settings)
 
 
 def blueprint(
@@ -33,15 +26,17 @@ def blueprint(
     limits: Limits,
     registry: CollectorRegistry,
     backend: Backend[Any],
+    moderation: Moderation,
+    others: Callable[[], Sequence[Mapping[str, object]]],
 ) -> Blueprint:
-    """Routes with a key of the scope `model`."""
+    """Routes with a key of the scope `model`; `others` gives the entries of the models that are served besides."""
     routes = Blueprint("model", __name__, url_prefix="/v1")
     metrics = _Metrics(registry)
 
     @routes.get("/models")
     def models() -> Response:
         key = keys.require("model")
-        served = [_describe(settings.model_name, backend)]
+        served = [_describe(settings.model_name, backend), *others()]
         return jsonify(object="list", data=[m for m in served if key.may_use(str(m["id"]))])
 
     @routes.post("/chat/completions")
@@ -59,7 +54,7 @@ def blueprint(
 
     def answer_chat(asked: Asked, place: Place) -> Response:
         try:
-            answer = backend.start(asked)
+            answer = moderated(moderation, asked, backend)
         except ApiError as error:
             metrics.requests.labels(str(error.status)).inc()
             raise

@@ -149,3 +149,31 @@ class ModelSettings(BaseModel):
     @classmethod
     def _urls(cls, value: str) -> str:
         return ",".join(base_urls(value))
+
+    model_moderation_name: str = Field(
+        "private-moderation",
+        min_length=1,
+        max_length=128,
+        description="Name under which clients ask for moderation.",
+    )
+    model_moderation_words: Path = Field(
+        Path(),
+        description="File of words that no answer may hold ([how to write it](moderation.md)); empty: none.",
+    )
+    model_moderation_separators: bool = Field(
+        True,
+        description="Find Chinese words also with spaces, dots or the like between their characters.",
+    )
+    model_guard_controversial: Literal["pass", "block"] = Field(
+        "block", description="What becomes of answers that the guard model calls controversial."
+    )
+    model_guard_required: bool = Field(
+        True,
+        description="Whether an answer fails when the guard model cannot check it; else it leaves unchecked.",
+    )
+    model_guard_segment_chars: int = Field(
+        120,
+        ge=20,
+        le=4000,
+        description="Characters of a streamed answer that the guard model checks and releases together.",
+    )
