@@ -16,7 +16,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 log = structlog.get_logger()
 
-NAME = "shenqiao_flash"
+NAME = "packed_flash"
 # Largest difference in bfloat16 between the kernel and the plain computation that is rounding.
 TOLERANCE = 2e-2
 
