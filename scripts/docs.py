@@ -6,12 +6,14 @@ from pydantic.fields import FieldInfo
 
 from tool_server.channel.settings import ChannelSettings
 from tool_server.knowledge.settings import KnowledgeSettings
+from tool_server.model.aux.settings import AuxSettings
 from tool_server.model.settings import ModelSettings
 from tool_server.settings import PREFIX, Settings
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PARTS = (
     ("Model", ModelSettings),
+    ("Auxiliary models", AuxSettings),
     ("Knowledge", KnowledgeSettings),
     ("Channel", ChannelSettings),
 )

@@ -49,10 +49,12 @@ def web(descriptor: int | None) -> None:
 
 def _check_model(settings: Settings) -> None:
     """There is something to answer with. Raises `SettingsError`."""
+    from tool_server.model.aux import kinds
     from tool_server.model.upstream import read_urls
 
     if not settings.model_enabled:
         return
+    kinds.check(settings)
     if settings.model_backend == "upstream":
         read_urls(settings)
     elif not (settings.model_path / "config.json").is_file():

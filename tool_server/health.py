@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from tool_server import heartbeats
+from tool_server.model.aux import kinds
 from tool_server.model.backend import Backend
 from tool_server.settings import Settings
 
@@ -51,6 +52,11 @@ def _checks(settings: Settings, model: Backend[Any] | None) -> dict[str, Mapping
         engine = beats.get("engine")
         loaded = engine is not None and bool(engine.state.get("loaded"))
         checks["engine"] = {"ok": loaded, "state": dict(engine.state) if engine else "no heartbeat"}
+    if model is not None and kinds.configured(
+        settings
+    ):  # its models are loaded on demand: it is ready without any
+        aux = beats.get("aux")
+        checks["aux"] = {"ok": aux is not None, "state": dict(aux.state) if aux else "no heartbeat"}
     if settings.channel_enabled:
         worker = beats.get("worker")
         checks["worker"] = {

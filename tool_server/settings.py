@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from tool_server.channel.settings import ChannelSettings
 from tool_server.knowledge.settings import KnowledgeSettings
+from tool_server.model.aux.settings import AuxSettings
 from tool_server.model.settings import ModelSettings
 
 PREFIX = "SHENQIAO_"
@@ -22,7 +23,7 @@ class SettingsError(Exception):
     """A setting is unknown or has a bad value; the text is one sentence that names the variable."""
 
 
-class Settings(ModelSettings, KnowledgeSettings, ChannelSettings):
+class Settings(ModelSettings, AuxSettings, KnowledgeSettings, ChannelSettings):
     """The whole configuration of one installation; frozen, so that it can be shared freely."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())

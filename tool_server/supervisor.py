@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from tool_server import heartbeats
+from tool_server.model.aux import kinds
 from tool_server.settings import Settings
 
 log = structlog.get_logger()
@@ -117,6 +118,8 @@ def _children(settings: Settings, descriptor: int) -> list[Child]:
     children = [Child("web", ("web", "--fd", str(descriptor)), (descriptor,))]
     if settings.model_enabled and settings.model_backend == "engine":
         children.append(Child("engine", ("engine",)))
+        if kinds.configured(settings):
+            children.append(Child("aux", ("aux",)))
     if settings.channel_enabled:
         children.append(Child("worker", ("worker",)))
     return children

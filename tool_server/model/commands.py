@@ -1,4 +1,4 @@
-"""The model's command: `engine`."""
+"""The model's commands: `engine` and `aux`."""
 
 import click
 
@@ -19,4 +19,18 @@ def engine() -> None:
         raise SettingsError(str(error)) from None
 
 
-COMMANDS = (engine,)
+@click.command()
+def aux() -> None:
+    """Run the process of the auxiliary models alone: embedding, rerank, speech, guard."""
+    settings = load()
+    from tool_server.model.aux import kinds, process
+
+    if not kinds.check(settings):
+        raise SettingsError(
+            "No auxiliary model is configured; SHENQIAO_MODEL_EMBEDDING_PATH names one."
+        )
+    settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    process.main(settings)
+
+
+COMMANDS = (engine, aux)

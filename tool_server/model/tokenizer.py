@@ -28,16 +28,14 @@ SHOWN = frozenset({OPEN, CLOSE, *MARKS})
 class ChatTokenizer:
     """Messages to tokens, tokens to text."""
 
-    def __init__(self, path: Path) -> None:
-        """Read the checkpoint in `path`. Raises `SettingsError`."""
+    def __init__(self, path: Path, variable: str = "SHENQIAO_MODEL_PATH") -> None:
+        """Read the checkpoint in `path`, which `variable` names. Raises `SettingsError`."""
         if not (path / "tokenizer.json").is_file():
-            raise SettingsError(
-                f"SHENQIAO_MODEL_PATH: there is no tokenizer.json in {str(path)!r}."
-            )
+            raise SettingsError(f"{variable}: there is no tokenizer.json in {str(path)!r}.")
         self._tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
         config = _json(path / TOKENIZER_CONFIG)
         self._special = {name: _token(config.get(name)) for name in ("bos_token", "eos_token")}
-        self._template, self.knows_tools = _template(path, config)
+        self._template, self.knows_tools = _template(path, config, variable)
         self.think = self._pair(OPEN, CLOSE)
         added = self._tokenizer.get_added_tokens_decoder()
         self._hidden = {
@@ -81,16 +79,14 @@ class ChatTokenizer:
         return str(self._tokenizer.decode(shown, skip_special_tokens=False))
 
 
-def _template(path: Path, config: Mapping[str, Any]) -> tuple[Template, bool]:
+def _template(path: Path, config: Mapping[str, Any], variable: str) -> tuple[Template, bool]:
     """The chat template, and whether it knows tools."""
     file = path / TEMPLATE_FILE
     text = file.read_text(encoding="utf-8") if file.is_file() else config.get("chat_template")
     if isinstance(text, list):  # several named ones: the default is the one for chats
         text = next((entry["template"] for entry in text if entry["name"] == "default"), None)
     if not isinstance(text, str):
-        raise SettingsError(
-            f"SHENQIAO_MODEL_PATH: the model in {str(path)!r} has no chat template."
-        )
+        raise SettingsError(f"{variable}: the model in {str(path)!r} has no chat template.")
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
     )
@@ -104,7 +100,7 @@ def _template(path: Path, config: Mapping[str, Any]) -> tuple[Template, bool]:
         return environment.from_string(text), knows_tools
     except TemplateError as error:
         raise SettingsError(
-            f"SHENQIAO_MODEL_PATH: the chat template in {str(path)!r} is wrong: {error}"
+            f"{variable}: the chat template in {str(path)!r} is wrong: {error}"
         ) from None
 
 

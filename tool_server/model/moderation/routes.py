@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from tool_server.auth import Keys
 from tool_server.errors import NotFound
+from tool_server.limits import Limits, estimate
 from tool_server.model.moderation.service import Finding, Moderation
 
 # Texts of one request, and characters of all of them together.
@@ -44,16 +45,18 @@ class ModerationRequest(BaseModel):
     input: Annotated[list[str], BeforeValidator(_texts)]
 
 
-def blueprint(moderation: Moderation, keys: Keys) -> Blueprint:
+def blueprint(moderation: Moderation, keys: Keys, limits: Limits) -> Blueprint:
     """The route, with a key of the scope `model`."""
     routes = Blueprint("moderation", __name__, url_prefix="/v1")
 
     @routes.post("/moderations")
     def moderations() -> Response:
-        keys.require("model")
+        key = keys.require("model")
         asked = ModerationRequest.model_validate(request.get_json(force=True))
         _require_model(moderation, asked.model)
-        results = [_result(moderation.check(text)) for text in asked.input]
+        key.require_model(moderation.name)
+        with limits.enter(key, estimate(request.get_data())):
+            results = [_result(moderation.check(text)) for text in asked.input]
         body = {"id": f"modr-{secrets.token_hex(12)}", "model": moderation.name, "results": results}
         return jsonify(body)
 
