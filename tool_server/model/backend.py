@@ -67,6 +67,9 @@ class Running(Protocol):
     def pieces(self, tick: Callable[[], bool] = ...) -> Iterator[Part | None]:
         """Its parts in order; None is a sign of life each second. Raises `ApiError`; a True of `tick` ends it."""
 
+    def close(self) -> None:
+        """Nobody reads any more, perhaps nobody ever did; harmless after the end."""
+
 
 class Backend[A: Asked](Protocol):
     """Reads requests and starts answers."""

@@ -86,6 +86,10 @@ class Answer:
     def pieces(self, tick: Callable[[], bool] = lambda: False) -> Iterator[Part | None]:
         return pieces(self, tick)
 
+    def close(self) -> None:
+        """Nobody reads any more, perhaps nobody ever did."""
+        self.stream.cancel()
+
 
 def start(model: Model, request: ChatRequest) -> Answer:
     """Render, tokenise, submit. Raises `BadRequest`, `Busy`, `Unavailable` before anything was sent to the client."""

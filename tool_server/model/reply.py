@@ -16,7 +16,7 @@ ALIVE = ": alive\n\n"
 CALLS = 128  # tool calls of one answer
 
 
-def stream(answer: Running, model: str, *, usage: bool) -> Iterator[str]:
+def stream(answer: Running, model: str, gone: Callable[[], bool], *, usage: bool) -> Iterator[str]:
     """Server-sent events, the last with the usage; an engine that fails ends them with an error object."""
     head = {
         "id": answer.id,
@@ -24,15 +24,18 @@ def stream(answer: Running, model: str, *, usage: bool) -> Iterator[str]:
         "created": int(time.time()),
         "model": model,
     }
-    yield _chunk(head, {"role": "assistant", "content": ""})
+    opening = json.dumps(head, ensure_ascii=False)[:-1]  # the same in each event of an answer
+    yield _chunk(opening, {"role": "assistant", "content": ""})
     try:
-        for piece in answer.pieces():
-            yield ALIVE if piece is None else _chunk(head, _delta(piece))
+        for piece in answer.pieces(gone):
+            yield ALIVE if piece is None else _chunk(opening, _delta(piece))
     except ApiError as error:
         yield _event(error.openai())
         yield DONE
         return
-    yield _chunk(head, {}, answer.finish_reason)
+    if not answer.complete:  # nobody reads any more
+        return
+    yield _chunk(opening, {}, answer.finish_reason)
     if usage:
         yield _event({**head, "choices": [], "usage": count(answer)})
     yield DONE
@@ -107,8 +110,10 @@ def _add(message: dict[str, Any], part: Part) -> None:
     call["function"]["arguments"] += part.arguments
 
 
-def _chunk(head: dict[str, Any], delta: dict[str, Any], finish: str | None = None) -> str:
-    return _event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+def _chunk(opening: str, delta: dict[str, Any], finish: str | None = None) -> str:
+    """An event with one choice; `opening` is the encoded object without its closing brace."""
+    text, reason = json.dumps(delta, ensure_ascii=False), json.dumps(finish)
+    return f'data: {opening}, "choices": [{{"index": 0, "delta": {text}, "finish_reason": {reason}}}]}}\n\n'
 
 
 def _event(body: dict[str, Any]) -> str:

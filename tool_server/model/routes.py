@@ -62,9 +62,12 @@ def blueprint(
         place.meter(lambda: answer.prompt_tokens + answer.completion_tokens)
         if asked.stream:
             usage = asked.stream_options is None or asked.stream_options.include_usage
-            events = reply.stream(answer, settings.model_name, usage=usage)
+            caller = Caller()
+            events = reply.stream(answer, settings.model_name, caller.gone, usage=usage)
             kept = place.keep(metrics.watch(answer, events))
-            return Response(kept, mimetype="text/event-stream")
+            response = Response(kept, mimetype="text/event-stream")
+            response.call_on_close(answer.close)  # a client may leave before the first piece
+            return response
         body = reply.whole(answer, settings.model_name, Caller().gone)
         metrics.finished(answer)
         return jsonify(body)

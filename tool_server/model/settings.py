@@ -13,7 +13,7 @@ class ModelSettings(BaseModel):
 
     model_backend: Literal["engine", "upstream"] = Field(
         "engine",
-        description="Who makes the answers: our engine, or OpenAI-compatible engines by URL.",
+        description="Who answers: our engine, or OpenAI-compatible engines by URL ([upstream.md](upstream.md)).",
     )
     model_path: Path = Field(
         Path(),

@@ -54,8 +54,7 @@ class UpstreamBackend:
         metrics = UpstreamMetrics(registry, self._pool)
         self._link = Link(settings, self._pool, metrics)
         metrics.watch_waiting(lambda: float(self._link.waiting))
-        self._admitted = Admitted(settings.model_upstream_max_running + settings.model_max_queued)
-        warn_of_threads(settings)
+        self._admitted = Admitted(admission(settings))
 
     def read(self, body: object) -> UpstreamRequest:
         return UpstreamRequest.model_validate(body)
@@ -127,6 +126,7 @@ class UpstreamAnswer:
     complete: bool = False
     usage: Usage | None = None
     _first: Event | None = None
+    _closed: bool = False
     _shown: list[str] = field(
         default_factory=list
     )  # for the estimate of an upstream that counts nothing
@@ -143,7 +143,7 @@ class UpstreamAnswer:
             raise self._first
 
     def pieces(self, tick: Callable[[], bool] = lambda: False) -> Iterator[Part | None]:
-        """Parts in order, None each second of silence; a reader that leaves ends the call. Raises `ApiError`."""
+        """Parts in order, None each second of silence. Raises `ApiError`. A reader that leaves ends the call."""
         try:
             while not self.complete:
                 if tick():
@@ -157,6 +157,12 @@ class UpstreamAnswer:
                     yield from self._advance(event)
             yield from self._flush()
         finally:
+            self.close()
+
+    def close(self) -> None:
+        """Nobody reads any more, perhaps nobody ever did: the upstream is left at once."""
+        if not self._closed:
+            self._closed = True
             self.call.cancel()
             self._count()
             self._report()
@@ -226,8 +232,10 @@ def estimate(asked: UpstreamRequest) -> int:
     return estimate_tokens([str(message.plain()["content"] or "") for message in asked.messages])
 
 
-def warn_of_threads(settings: Settings) -> None:
-    """Each answer, running or waiting, holds a thread of the web process."""
-    needed = settings.model_upstream_max_running + settings.model_max_queued + SPARE_THREADS
-    if settings.web_threads < needed:
-        log.warning("web.few_threads", web_threads=settings.web_threads, needed=needed)
+def admission(settings: Settings) -> int:
+    """Requests that may run or wait: each holds a thread of the web process, and health needs threads as well."""
+    threads = settings.web_threads - SPARE_THREADS
+    running = settings.model_upstream_max_running
+    if running > threads:
+        log.warning("web.few_threads", web_threads=settings.web_threads, running=running)
+    return max(1, min(running + settings.model_max_queued, threads))

@@ -1,4 +1,4 @@
-"""What an upstream's status and error objects mean: ask another, or the client is at fault; for `upstream_call`."""
+"""What an upstream's HTTP status and error objects mean: ask another, or the client is at fault."""
 
 import json
 import re
@@ -16,6 +16,7 @@ BUSY_S = 1.0
 # Too much to do, or a fault that may be the request's own: it rests for a moment, its circuit stays as it is.
 RESTING = (404, 429, 500, 503)
 KEY_REFUSED = (401, 403)
+CONTEXT = "context_length_exceeded"
 TOO_LONG = re.compile(r"context (length|window)|maximum.{0,20}(tokens|length)|too long", re.I)
 
 
@@ -73,8 +74,10 @@ def refuse(error: UpstreamError, hidden: Sequence[str]) -> Moved | BadRequest:
     message = " ".join(error.message.split())[:MESSAGE_LIMIT] or "it gives no reason"
     for secret in hidden:
         message = message.replace(secret, "…")
-    code = "context_length_exceeded" if TOO_LONG.search(message) else None
-    return BadRequest(f"The engine refuses this request: {message}", code=code)
+    too_long = error.code == CONTEXT or TOO_LONG.search(message) is not None
+    return BadRequest(
+        f"The engine refuses this request: {message}", code=CONTEXT if too_long else None
+    )
 
 
 async def _body(response: httpx.Response) -> bytes:

@@ -191,7 +191,7 @@ class Call:
         if deltas:
             self._outbox.put(deltas)
         until = _in(self._link.silence_s)
-        while self._outbox.qsize() > OUTBOX:
+        while self._outbox.qsize() > OUTBOX:  # the reader is a thread
             if _in(0) > until:
                 raise EngineFailed("The client does not read.")
             await asyncio.sleep(ROOM_S)

@@ -20,12 +20,13 @@ class BadStream(Exception):
 
 
 class UpstreamError(Exception):
-    """An error object of the upstream; `status` as far as it says one."""
+    """An error object of the upstream; `status` and `code` as far as it says them."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, code: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,8 @@ def read_error(error: Any, status: int = 0) -> UpstreamError:
     code = error.get("code")
     if not status and isinstance(code, int | str) and str(code).isdecimal():
         status = int(code)
-    return UpstreamError(status, str(error.get("message") or error.get("detail") or ""))
+    message = str(error.get("message") or error.get("detail") or "")
+    return UpstreamError(status, message, code if isinstance(code, str) else "")
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

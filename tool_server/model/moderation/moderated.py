@@ -69,3 +69,6 @@ class Moderated:
             yield from self._screen.end()
         finally:
             parts.close()  # type: ignore[attr-defined]  # a generator: ends the work behind it
+
+    def close(self) -> None:
+        self._answer.close()

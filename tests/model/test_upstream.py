@@ -1,0 +1,554 @@
+"""The backend `upstream` over real HTTP: answers, choice, failover, what a client sees of an upstream's faults."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fakes.upstream import WORDS, FakeUpstream, Plan
+from tests.model.upstream_server import UpstreamServer, text_of, wait_for
+
+TEXT = "".join(WORDS)
+
+
+@pytest.fixture
+def fakes() -> Iterator[list[FakeUpstream]]:
+    with FakeUpstream() as one, FakeUpstream() as two, FakeUpstream() as three:
+        yield [one, two, three]
+
+
+@pytest.fixture
+def pair(fakes: list[FakeUpstream], tmp_path: Path) -> Iterator[UpstreamServer]:
+    """Two upstreams, the first two fakes."""
+    with UpstreamServer(tmp_path, fakes[0].url, fakes[1].url) as server:
+        wait_for(lambda: all(upstream.model for upstream in server.backend._pool.upstreams))
+        yield server
+
+
+@pytest.fixture
+def single(fakes: list[FakeUpstream], tmp_path: Path) -> Iterator[UpstreamServer]:
+    with UpstreamServer(
+        tmp_path, fakes[0].url, model_upstream_max_running=2, model_max_queued=2
+    ) as server:
+        yield server
+
+
+def test_an_answer_has_our_names_the_upstreams_text_and_usage(
+    single: UpstreamServer, fakes: list[FakeUpstream]
+) -> None:
+    body = single.chat().json()
+    assert (body["object"], body["model"]) == ("chat.completion", "private-deepseek")
+    assert body["choices"][0]["message"] == {"role": "assistant", "content": TEXT}
+    assert body["choices"][0]["finish_reason"] == "stop"
+    assert body["usage"] == {"prompt_tokens": 5, "completion_tokens": 4, "total_tokens": 9}
+    assert fakes[0].bodies[0]["model"] == "fake-model"
+    assert fakes[0].bodies[0]["stream"] is True
+    assert fakes[0].ids == [f"{body['id']}-1"]
+
+
+def test_a_stream_has_the_same_and_ends_with_usage_and_done(single: UpstreamServer) -> None:
+    chunks = single.chunks()
+    assert text_of(chunks) == TEXT
+    assert chunks[-1]["usage"]["total_tokens"] == 9
+    assert chunks[-2]["choices"][0]["finish_reason"] == "stop"
+    assert {chunk["model"] for chunk in chunks} == {"private-deepseek"}
+    assert len({chunk["id"] for chunk in chunks}) == 1
+
+
+def test_the_context_is_the_upstreams(single: UpstreamServer) -> None:
+    (model,) = single.http.get("/v1/models").json()["data"]
+    assert (model["id"], model["context_length"]) == ("private-deepseek", 4096)
+
+
+def test_requests_go_where_the_fewest_are(pair: UpstreamServer, fakes: list[FakeUpstream]) -> None:
+    fakes[0].plan = Plan(first_s=1.0)
+    with ThreadPoolExecutor(12) as pool:
+        slow = pool.submit(pair.text)
+        wait_for(lambda: sum(fake.running for fake in fakes) > 0 or bool(fakes[1].bodies))
+        if not fakes[0].running:  # the turn was the other's
+            slow = pool.submit(pair.text)
+            wait_for(lambda: fakes[0].running > 0)
+        before = len(fakes[1].bodies)
+        assert [pair.text() for _ in range(5)] == [TEXT] * 5
+        assert len(fakes[1].bodies) == before + 5
+        assert slow.result() == TEXT
+
+
+def test_equals_take_turns(pair: UpstreamServer, fakes: list[FakeUpstream]) -> None:
+    for _ in range(6):
+        pair.text()
+    assert [len(fake.bodies) for fake in fakes[:2]] == [3, 3]
+
+
+FAULTS = {
+    "429": Plan(status=429, headers={"Retry-After": "7"}),
+    "500": Plan(status=500),
+    "502": Plan(status=502, body="<html>bad gateway</html>"),
+    "503": Plan(status=503),
+    "504": Plan(status=504),
+    "redirect": Plan(status=302, headers={"Location": "http://127.0.0.1:1/"}),
+    "wrong key": Plan(status=401),
+    "dies before the first token": Plan(die_after=0),
+    "html": Plan(content_type="text/html", raw=(b"<html>login</html>",)),
+    "html as a stream": Plan(raw=(b"<!DOCTYPE html>\n<html>\n",)),
+    "error event": Plan(raw=(b'data: {"error": {"message": "dead", "code": 500}}\n\n',)),
+    "rubbish": Plan(raw=(b"data: {{{\n\n",)),
+    "nothing": Plan(raw=()),
+    "half a line": Plan(raw=(b'data: {"choices": [{"delta": {"content": "x',)),
+    "a line without end": Plan(raw=(b"data: ",) + (b"x" * 65536,) * 20),
+    "done without an answer": Plan(raw=(b"data: [DONE]\n\n",)),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_fault_before_the_first_token_costs_another_try_only(
+    pair: UpstreamServer, fakes: list[FakeUpstream], fault: str, stream: bool
+) -> None:
+    fakes[0].plan = FAULTS[fault]
+    for _ in range(2):  # one of the two goes to the broken one first
+        assert (text_of(pair.chunks()) if stream else pair.text()) == TEXT
+    assert len(fakes[0].bodies) in (1, 2)
+    assert len(fakes[1].bodies) == 2
+
+
+def test_a_silent_upstream_is_given_up_for_another(
+    pair: UpstreamServer, fakes: list[FakeUpstream]
+) -> None:
+    fakes[0].plan = Plan(no_head=True)
+    frames = [frame for _ in range(2) for frame in pair.frames()]
+    assert ": alive" in frames
+    assert len(fakes[0].left) in (1, 2)
+    assert len(fakes[1].bodies) == 2
+
+
+def test_a_death_after_three_tokens_ends_in_an_error_and_repeats_nothing(
+    pair: UpstreamServer, fakes: list[FakeUpstream]
+) -> None:
+    for fake in fakes[:2]:
+        fake.plan = Plan(die_after=3)
+    *chunks, error = pair.chunks()
+    assert text_of(chunks) == "One two three"
+    assert error["error"]["code"] == "engine_failed"
+    assert sum(len(fake.bodies) for fake in fakes) == 1
+    whole = pair.chat()
+    assert whole.status_code == 502
+    assert whole.json()["error"]["code"] == "engine_failed"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Plan(silent_after=2),
+        Plan(finish=None, done=False),
+        Plan(finish="abort"),
+        Plan(raw=(b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n', b"data: {\n\n")),
+        Plan(
+            raw=(b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n', b'data: {"error":"e"}\n\n')
+        ),
+    ],
+    ids=["silence", "cut", "abort", "rubbish", "error"],
+)
+def test_what_breaks_in_the_middle_is_never_a_short_answer(
+    single: UpstreamServer, fakes: list[FakeUpstream], broken: Plan
+) -> None:
+    fakes[0].plan = broken
+    assert single.chunks()[-1]["error"]["code"] == "engine_failed"
+    assert single.chat().status_code in (502, 503)
+
+
+def test_a_stream_without_done_or_usage_is_whole_and_its_tokens_are_guessed(
+    single: UpstreamServer, fakes: list[FakeUpstream], capfd: pytest.CaptureFixture[str]
+) -> None:
+    fakes[0].plan = Plan(done=False, usage=None)
+    body = single.chat().json()
+    assert body["choices"][0]["message"]["content"] == TEXT
+    assert body["usage"]["completion_tokens"] == len(TEXT) // 4
+    assert "upstream.usage_estimated" in capfd.readouterr().out
+
+
+def test_an_upstream_that_does_not_stream_is_understood(
+    single: UpstreamServer, fakes: list[FakeUpstream]
+) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    message = {"role": "assistant", "content": "whole", "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    body = json.dumps({"object": "chat.completion", "choices": [choice]}).encode()
+    fakes[0].plan = Plan(content_type="application/json", raw=(body[:20], body[20:]))
+    assert single.chat().json()["choices"][0]["message"] == message
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_the_clients_own_fault_is_told_and_not_tried_elsewhere(
+    pair: UpstreamServer, fakes: list[FakeUpstream], status: int
+) -> None:
+    message = f"This model's maximum context length is 4096 tokens. See {fakes[0].name}."
+    for fake in fakes:
+        fake.plan = Plan(status=status, body=json.dumps({"error": {"message": message}}))
+    answer = pair.chat(stream=True)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "context_length_exceeded"
+    assert "4096 tokens" in answer.json()["error"]["message"]
+    assert fakes[0].name not in answer.text or fakes[1].bodies
+    assert sum(len(fake.bodies) for fake in fakes) == 1
+
+
+def test_when_all_are_busy_the_client_gets_a_429_with_retry_after(
+    pair: UpstreamServer, fakes: list[FakeUpstream]
+) -> None:
+    for fake, seconds in zip(fakes, ("9", "4"), strict=False):
+        fake.plan = Plan(status=429, headers={"Retry-After": seconds})
+    for stream in (False, True):
+        answer = pair.chat(stream=stream)
+        assert answer.status_code == 429
+        assert answer.headers["Retry-After"] == "4"
+        assert answer.json()["error"]["code"] == "busy"
+
+
+def test_when_none_can_be_reached_the_client_gets_a_503_at_once(
+    pair: UpstreamServer, fakes: list[FakeUpstream]
+) -> None:
+    for fake in fakes:
+        fake.stop()
+    started = time.monotonic()
+    answer = pair.chat(stream=True)
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert time.monotonic() - started < 1
+    wait_for(lambda: not pair.ready)
+
+
+def test_more_than_run_and_wait_get_a_429_and_those_that_wait_come_in_order(
+    single: UpstreamServer, fakes: list[FakeUpstream]
+) -> None:
+    fakes[0].plan = Plan(first_s=1.3)
+    ended: list[int] = []
+    alive: list[int] = []
+
+    def ask(number: int) -> None:
+        frames = single.frames(messages=[{"role": "user", "content": str(number)}])
+        alive.append(frames.count(": alive"))
+        ended.append(number)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.1)
+    refused = single.chat()
+    for thread in threads:
+        thread.join()
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) > 0
+    assert fakes[0].most_running == 2
+    assert [body["messages"][0]["content"] for body in fakes[0].bodies] == ["0", "1", "2", "3"]
+    assert sorted(ended[:2]) == [0, 1]
+    assert min(alive[2:]) >= 1
+    assert single.text() == TEXT
+
+
+def test_the_deadline_of_the_first_token_counts_waiting_and_tries(
+    fakes: list[FakeUpstream], tmp_path: Path
+) -> None:
+    urls = (fakes[0].url, fakes[1].url)
+    with UpstreamServer(tmp_path, *urls, model_upstream_first_token_s=1.5) as server:
+        for fake in fakes:
+            fake.plan = Plan(silent_after=0)
+        started = time.monotonic()
+        answer = server.chat()
+        assert answer.status_code == 503
+        assert time.monotonic() - started < 2.5
+
+
+def test_a_long_answer_outlives_the_deadline_of_its_first_token(
+    fakes: list[FakeUpstream], tmp_path: Path
+) -> None:
+    with UpstreamServer(tmp_path, fakes[0].url, model_upstream_first_token_s=0.5) as server:
+        fakes[0].plan = Plan(pause_s=0.3)
+        assert server.text() == TEXT
+
+
+def test_a_circuit_opens_after_failures_and_closes_when_the_upstream_is_well_again(
+    pair: UpstreamServer, fakes: list[FakeUpstream]
+) -> None:
+    fakes[0].plan = Plan(status=502)
+    while pair.circuits[0] == "closed":
+        assert pair.text() == TEXT
+    wait_for(lambda: pair.circuits[0] == "half open")  # its probes are well
+    asked = len(fakes[0].bodies)
+    assert asked >= 3
+    for _ in range(4):
+        assert pair.text() == TEXT
+    assert len(fakes[0].bodies) <= asked + 2  # one try at a time, then open again
+    fakes[0].plan = Plan()
+    wait_for(lambda: pair.circuits[0] == "half open")
+    for _ in range(3):
+        assert pair.text() == TEXT
+    assert pair.circuits == ["closed", "closed"]
+
+
+@pytest.mark.parametrize("fault", ["gone", "models", "health"])
+def test_probes_open_a_circuit_without_any_call(
+    pair: UpstreamServer, fakes: list[FakeUpstream], fault: str
+) -> None:
+    if fault == "gone":
+        fakes[0].stop()
+    elif fault == "models":
+        fakes[0].models_status = 500
+    else:
+        fakes[0].health = 503
+    wait_for(lambda: pair.circuits[0] == "open")
+    assert pair.metric("shenqiao_model_upstream_healthy", upstream=fakes[0].name) == 0
+    assert pair.text() == TEXT
+    assert fakes[0].bodies == []
+    if fault == "gone":
+        fakes[0].start()
+    fakes[0].models_status = fakes[0].health = 200
+    wait_for(lambda: pair.circuits[0] == "half open")
+    for _ in range(2):
+        assert pair.text() == TEXT
+    assert pair.circuits[0] == "closed"
+
+
+def test_an_upstream_that_stops_during_fifty_requests_loses_none_without_a_token(
+    fakes: list[FakeUpstream], tmp_path: Path
+) -> None:
+    for fake in fakes:
+        fake.plan = Plan(first_s=0.5, pause_s=0.05)
+    urls = [fake.url for fake in fakes]
+    with UpstreamServer(tmp_path, *urls, model_upstream_max_running=60) as server:
+        with ThreadPoolExecutor(50) as pool:
+            answers = [pool.submit(server.frames) for _ in range(50)]
+            wait_for(lambda: sum(fake.running for fake in fakes) == 50)
+            assert fakes[0].running >= 10
+            fakes[0].stop()
+            ends = [answer.result() for answer in answers]
+        whole = [frames for frames in ends if text_frames(frames) == TEXT]
+        cut = [frames for frames in ends if "engine_failed" in frames[-2]]
+    assert len(whole) + len(cut) == 50
+    assert all(text_frames(frames) for frames in cut)  # only those that had a token
+    assert len(cut) <= 17
+
+
+def text_frames(frames: list[str]) -> str:
+    datas = [f.removeprefix("data: ") for f in frames if f.startswith("data: {")]
+    return text_of([json.loads(data) for data in datas])
+
+
+def test_what_a_client_asks_for_goes_on_within_our_limits(
+    single: UpstreamServer, fakes: list[FakeUpstream]
+) -> None:
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    passed = {
+        "temperature": 0.1,
+        "top_p": 0.5,
+        "top_k": 3,
+        "min_p": 0.1,
+        "seed": 4,
+        "stop": ["x"],
+        "presence_penalty": 0.2,
+        "frequency_penalty": 0.3,
+        "repetition_penalty": 1.1,
+        "tools": [tool],
+        "tool_choice": "auto",
+        "chat_template_kwargs": {"enable_thinking": False},
+    }
+    schema = {"type": "object", "properties": {}}
+    single.text(
+        max_tokens=999_999,
+        user="somebody",
+        enable_thinking=True,
+        response_format={"type": "json_schema", "json_schema": schema},
+        messages=[
+            {
+                "role": "developer",
+                "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+            },
+            {"role": "user", "content": "c", "private": "p"},
+            {
+                "role": "assistant",
+                "content": None,
+                "reasoning_content": "old",
+                "tool_calls": [{"id": "1"}],
+            },
+            {"role": "tool", "content": "d", "tool_call_id": "1"},
+        ],
+        **passed,
+    )
+    body = fakes[0].bodies[0]
+    assert {name: body[name] for name in passed} == passed
+    assert body["max_tokens"] == 4095  # the upstream's context, less one
+    assert body["response_format"]["json_schema"] == {"name": "answer", "schema": schema}
+    assert body["stream_options"] == {"include_usage": True}
+    assert not {"user", "enable_thinking", "private"} & set(body)
+    assert body["messages"] == [
+        {"role": "system", "content": "ab"},
+        {"role": "user", "content": "c"},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
+        {"role": "tool", "content": "d", "tool_call_id": "1"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"n": 2}, "n"),
+        ({"logprobs": True}, "logprobs"),
+        ({"audio": {}}, "audio"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "clown", "content": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, None),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, None),
+    ],
+)
+def test_what_cannot_be_done_never_reaches_an_upstream(
+    single: UpstreamServer, fakes: list[FakeUpstream], wrong: dict[str, object], field: str | None
+) -> None:
+    content = json.dumps(single.body(**wrong))
+    answer = single.http.post("/v1/chat/completions", content=content)
+    assert answer.status_code == 400
+    assert field is None or answer.json()["error"]["param"] == field
+    assert fakes[0].bodies == []
+
+
+def test_tool_calls_come_as_openais_deltas(
+    single: UpstreamServer, fakes: list[FakeUpstream]
+) -> None:
+    def call(index: int, **call: object) -> dict[str, object]:
+        return {"tool_calls": [{"index": index, **call}]}
+
+    fakes[0].plan = Plan(
+        deltas=(
+            call(0, id="a", type="function", function={"name": "f", "arguments": ""}),
+            call(0, function={"arguments": '{"x"'}),
+            call(0, function={"arguments": ": 1}"}),
+            call(1, id="b", type="function", function={"name": "g", "arguments": "{}"}),
+        ),
+        finish="tool_calls",
+    )
+    chunks = single.chunks()
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks if chunk["choices"]]
+    calls = [delta["tool_calls"][0] for delta in deltas if "tool_calls" in delta]
+    assert [call.get("id") for call in calls] == ["a", None, None, "b"]
+    assert calls[0]["function"] == {"name": "f", "arguments": ""}
+    choice = single.chat().json()["choices"][0]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["tool_calls"] == [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}},
+        {"id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+    ]
+
+
+def deltas(*parts: str, field: str = "content") -> tuple[dict[str, str], ...]:
+    return tuple({field: part} for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("sent", "model"),
+    [
+        (deltas("why", field="reasoning_content") + deltas("yes"), "m"),
+        (deltas("why", field="reasoning") + deltas("yes"), "DeepSeek-R1"),
+        (deltas("<thi", "nk>\nwhy</th", "ink>\n\nyes"), "m"),
+        (deltas("why</th", "ink>", "\n\nyes"), "DeepSeek-R1-Distill-Qwen-7B"),
+        (deltas("<think>", "why", "</think>yes"), "DeepSeek-R1-0528"),
+    ],
+    ids=["parsed", "vllms newer name", "tagged", "lone close", "tagged r1"],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_reasoning_is_told_from_the_answer_however_it_comes(
+    tmp_path: Path, sent: tuple[dict[str, str], ...], model: str, stream: bool
+) -> None:
+    with FakeUpstream(model=model) as fake, UpstreamServer(tmp_path, fake.url) as server:
+        fake.plan = Plan(deltas=sent)
+        if stream:
+            chunks = server.chunks()
+            got = (text_of(chunks, "reasoning_content"), text_of(chunks))
+        else:
+            message = server.chat().json()["choices"][0]["message"]
+            got = (message["reasoning_content"], message["content"])
+    assert got == ("why", "yes")
+
+
+def test_a_name_that_promised_a_thought_loses_no_answer_without_one(tmp_path: Path) -> None:
+    with FakeUpstream(model="r1-distill") as fake, UpstreamServer(tmp_path, fake.url) as server:
+        fake.plan = Plan(deltas=deltas("just ", "this"))
+        assert text_of(server.chunks()) == "just this"
+        assert server.text() == "just this"
+        schema = {"type": "json_object"}
+        assert text_of(server.chunks(response_format=schema), "reasoning_content") == ""
+
+
+def test_the_key_goes_to_the_upstream_and_nowhere_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    key = "upstream-secret-key"
+    with (
+        FakeUpstream(key=key) as fake,
+        UpstreamServer(tmp_path, fake.url, model_upstream_key=key, log_level="debug") as server,
+    ):
+        assert server.text() == TEXT
+        fake.plan = Plan(status=400, body=json.dumps({"error": {"message": f"bad key {key}"}}))
+        assert key not in server.chat().text
+        fake.key = "another"
+        assert server.chat().status_code == 503
+        fake.stop()
+        assert server.chat().status_code == 503
+        assert key not in repr(server.settings)
+        assert key not in server.http.get("/metrics").text
+    written = capfd.readouterr()
+    assert "upstream.failed" in written.out
+    assert key not in written.out + written.err
+
+
+def test_metrics_count_calls_by_upstream_and_result(
+    pair: UpstreamServer, fakes: list[FakeUpstream]
+) -> None:
+    fakes[0].plan = Plan(status=502)
+    pair.text()
+    pair.text()
+    name = "shenqiao_model_upstream_calls_total"
+    moved = pair.metric(name, upstream=fakes[0].name, result="moved")
+    assert moved == len(fakes[0].bodies) > 0
+    assert pair.metric(name, upstream=fakes[1].name, result="answered") == 2
+    assert pair.metric("shenqiao_model_tokens_total", kind="completion") == 8
+
+
+def test_a_stream_that_its_client_leaves_is_left_upstream(
+    single: UpstreamServer, fakes: list[FakeUpstream]
+) -> None:
+    fakes[0].plan = Plan(silent_after=0)
+    with single.http.stream(
+        "POST", "/v1/chat/completions", json=single.body(stream=True)
+    ) as answer:
+        assert answer.status_code == 200
+        wait_for(lambda: fakes[0].running == 1)
+    assert wait_for(lambda: bool(fakes[0].left)) < 2.5
+    fakes[0].plan = Plan()
+    assert [single.text() for _ in range(4)] == [TEXT] * 4  # its place is free again
+
+
+def test_a_connection_is_used_again(single: UpstreamServer, fakes: list[FakeUpstream]) -> None:
+    for _ in range(3):
+        single.text()
+    assert len(fakes[0]._connections) <= 2  # one of calls, one of probes
+
+
+def test_the_openai_client_reads_an_answer(single: UpstreamServer) -> None:
+    openai = pytest.importorskip("openai")
+    with openai.OpenAI(
+        base_url=f"{single.url}/v1",
+        api_key=single.http.headers["Authorization"].removeprefix("Bearer "),
+        http_client=httpx.Client(trust_env=False),
+    ) as client:
+        messages = [{"role": "user", "content": "hi"}]
+        stream = client.chat.completions.create(
+            model="private-deepseek", messages=messages, stream=True
+        )
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+    assert text == TEXT
