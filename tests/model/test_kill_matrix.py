@@ -109,6 +109,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
                 yield service
             finally:
                 service.engine.kill()
+                service.engine.wait()
                 process.terminate()
 
 
