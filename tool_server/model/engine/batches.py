@@ -4,7 +4,9 @@ Each hazard of the manager has its guard here: what does not fit is refused befo
 by us, ids are ours, a loop that died is made anew on the same weights, a cancelled request is closed by us.
 """
 
+import gc
 import time
+import traceback
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -81,7 +83,10 @@ class Batches:
             raise Broken("the device failed")
         self.restarts += 1
         log.error("engine.loop_died", restarts=self.restarts, error=type(error).__name__)
-        self._manager = manager = None  # its cache goes before the next one comes
+        self._manager = None
+        _discard(manager)
+        del manager, error
+        gc.collect()  # the cache goes before the next one comes: there is no room for two
         self._manager = self._new_manager()
 
     def stop(self) -> None:
@@ -183,6 +188,18 @@ def _take_over_choice(manager: ContinuousBatchingManager, requests: Requests) ->
     processors.logits_processor.append(_Choice(requests))
     processors.tensors_required = 1
     processors.do_processing = True
+
+
+def _discard(manager: ContinuousBatchingManager) -> None:
+    """Let go of the cache of a loop that has died; the frames of its last error hold on to it as well."""
+    error = manager.background_thread_status.fatal_error
+    while error is not None:
+        if error.__traceback__ is not None:
+            traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
+        error = error.__context__
+    manager.background_thread_status.fatal_error = None
+    manager.batch_processor = None
 
 
 class _Router:
