@@ -13,7 +13,7 @@ TORCH ?= lock
 INSTALLED := .venv/installed-$(TORCH)
 ONCE ?=
 
-.PHONY: help install demo test check format lint types unit plugins e2e soak bench package docs lock clean
+.PHONY: help install demo test check format lint types unit plugins e2e soak bench bench-model bench-gpu package docs lock clean
 
 help:  ## Say what each verb does.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -53,6 +53,19 @@ bench: install  ## Measure: what is found, how the demo model answers, how long 
 	@OMP_NUM_THREADS=1 $(BIN)/python -m scripts.train_demo_model playground/demo_model --evaluate 2>/dev/null
 	@$(if $(DATA),$(BIN)/python -m scripts.evaluate_search $(DATA))
 	@$(BIN)/python -m playground.demo --once
+	@$(MAKE) --no-print-directory bench-model
+
+bench-model: install  ## Measure the model server against others; ROUNDS=3; takes about an hour on two idle cores.
+	@$(BIN)/python -m scripts.bench.single
+	@$(BIN)/python -m scripts.bench.web
+	@$(BIN)/python -m scripts.bench.start
+	@$(BIN)/python -m scripts.bench.memory
+	@$(BIN)/python -m scripts.bench.compare --rounds $(or $(ROUNDS),3)
+	@$(BIN)/python -m scripts.bench.page
+
+bench-gpu: install  ## Measure a 7B's shapes on a CUDA device; without one it says so.
+	@$(BIN)/python -m scripts.bench.gpu
+	@$(BIN)/python -m scripts.bench.page
 
 package: install  ## Build both Dify packages into dist/.
 	@$(BIN)/python -m scripts.package

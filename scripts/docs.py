@@ -1,9 +1,10 @@
-"""Writes the page that is made from the code, `docs/settings.md`; called by `make docs`, held to by a test."""
+"""Writes the pages that are made from code and results; called by `make docs`, held to by tests."""
 
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+from scripts.bench import page
 from tool_server.channel.settings import ChannelSettings
 from tool_server.knowledge.settings import KnowledgeSettings
 from tool_server.model.aux.settings import AuxSettings
@@ -50,3 +51,4 @@ def _default(field: FieldInfo) -> str:
 
 if __name__ == "__main__":
     (DOCS / "settings.md").write_text(settings_page())
+    page.write()

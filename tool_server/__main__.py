@@ -21,18 +21,29 @@ def shenqiao() -> None:
 @shenqiao.command()
 def serve() -> None:
     """Run everything on this machine: engine, web and worker; Ctrl-C ends all three."""
-    from tool_server.auth import Keys
-    from tool_server.migrate import migrate
     from tool_server.supervisor import Supervisor
 
     settings = load()
     _check_model(settings)
     logs.configure(settings, "supervisor")
-    migrate(settings)
-    Keys.load(settings)
     supervisor = Supervisor(settings)
+    supervisor.start_engines()
+    try:
+        _prepare(settings)
+    except BaseException:
+        supervisor.end()
+        raise
     click.echo("Shenqiao listens on http://{}:{}".format(*supervisor.address), err=True)
     supervisor.run()
+
+
+def _prepare(settings: Settings) -> None:
+    """Databases and keys, before web and worker need them."""
+    from tool_server.auth import Keys
+    from tool_server.migrate import migrate
+
+    migrate(settings)
+    Keys.load(settings)
 
 
 @shenqiao.command()

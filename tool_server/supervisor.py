@@ -38,6 +38,10 @@ class Child:
     start_at: float = field(default=0.0)
 
 
+# They have no database, and take seconds to import and to load.
+ENGINES = ("engine", "aux")
+
+
 class Supervisor:
     """The children of one machine; `run` returns after SIGTERM or SIGINT."""
 
@@ -48,6 +52,12 @@ class Supervisor:
         self._run_dir = settings.run_dir
         self._children = list(_children(settings, self._listener.fileno()))
 
+    def start_engines(self) -> None:
+        """Start what loads longest and needs no database, before anything else is made ready."""
+        for child in self._children:
+            if child.name in ENGINES:
+                _start(child, time.monotonic())
+
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
@@ -57,7 +67,7 @@ class Supervisor:
                     self._tend(child, time.monotonic())
                 time.sleep(0.02)
         finally:
-            self._end_all()
+            self.end()
 
     def _stop(self, _number: int, _frame: object) -> None:
         self._stopping = True
@@ -81,7 +91,8 @@ class Supervisor:
                 again_in_s=child.pause_s,
             )
 
-    def _end_all(self) -> None:
+    def end(self) -> None:
+        """SIGTERM to all children, SIGKILL to what is still there after a while."""
         running = [child.process for child in self._children if child.process is not None]
         for process in running:
             process.terminate()

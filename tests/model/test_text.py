@@ -13,9 +13,9 @@ def decode_bytes(tokens: object) -> str:
     return bytes(tokens).decode("utf-8", "replace")  # type: ignore[call-overload, no-any-return]
 
 
-@given(TEXT, st.integers(1, 5))
-def test_bytes_become_text_only_as_whole_characters(text: str, size: int) -> None:
-    detokenizer = Detokenizer(decode_bytes)
+@given(TEXT, st.integers(1, 5), st.booleans())
+def test_bytes_become_text_only_as_whole_characters(text: str, size: int, back: bool) -> None:
+    detokenizer = Detokenizer(decode_bytes, looks_back=back)
     data = text.encode()
     shown = [detokenizer.feed(list(data[at : at + size])) for at in range(0, len(data), size)]
     assert "\ufffd" not in "".join(shown)

@@ -102,7 +102,7 @@ def start(model: Model, request: ChatRequest) -> Answer:
         id=submission.id,
         prompt_tokens=len(prompt.tokens),
         stream=stream,
-        detokenizer=Detokenizer(model.tokenizer.decode),
+        detokenizer=Detokenizer(model.tokenizer.decode, looks_back=model.tokenizer.looks_back),
         stops=StopStrings(request.stops()),
         splitter=ReasoningSplitter(inside=prompt.inside),
         calls=ToolCalls() if offered(request) else None,

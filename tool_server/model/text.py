@@ -17,28 +17,33 @@ class Piece:
 
 
 class Detokenizer:
-    """Text of a growing list of tokens; holds back what may still become another character."""
+    """Text of a growing list of tokens; holds back what may still become another character.
 
-    def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
+    Some decoders look at the token before (`looks_back`); for the others each token is decoded once.
+    """
+
+    def __init__(self, decode: Callable[[Sequence[int]], str], *, looks_back: bool = True) -> None:
         self._decode = decode
-        self._tokens: list[int] = []
-        self._shown = 0  # tokens whose text was given out
-        self._context = 0  # where decoding begins: some decoders look at the token before
+        self._looks_back = looks_back
+        self._tokens: list[int] = []  # those that were given out last, and those that were not
+        self._shown = 0  # how many of them were
+        self._before = ""  # their text
 
     def feed(self, tokens: Sequence[int]) -> str:
         """The new text; empty while a character is not whole."""
         self._tokens.extend(tokens)
-        before = self._decode(self._tokens[self._context : self._shown])
-        text = self._decode(self._tokens[self._context :])
-        if text.endswith(UNFINISHED) or len(text) <= len(before):
+        text = self._decode(self._tokens)
+        if text.endswith(UNFINISHED) or len(text) <= len(self._before):
             return ""
-        self._context, self._shown = self._shown, len(self._tokens)
-        return text[len(before) :]
+        new = text[len(self._before) :]
+        self._tokens = self._tokens[self._shown :] if self._looks_back else []
+        self._shown = len(self._tokens)
+        self._before = self._decode(self._tokens) if self._tokens else ""
+        return new
 
     def end(self) -> str:
         """What was held back, as it is."""
-        before = self._decode(self._tokens[self._context : self._shown])
-        return self._decode(self._tokens[self._context :])[len(before) :]
+        return self._decode(self._tokens)[len(self._before) :]
 
 
 class StopStrings:

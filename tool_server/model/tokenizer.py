@@ -37,6 +37,8 @@ class ChatTokenizer:
         self._special = {name: _token(config.get(name)) for name in ("bos_token", "eos_token")}
         self._template, self.knows_tools = _template(path, config, variable)
         self.think = self._pair(OPEN, CLOSE)
+        decoder = _json(path / "tokenizer.json").get("decoder") or {}
+        self.looks_back = decoder.get("type") != "ByteLevel"
         added = self._tokenizer.get_added_tokens_decoder()
         self._hidden = {
             token for token, known in added.items() if known.special and known.content not in SHOWN

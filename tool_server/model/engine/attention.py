@@ -4,6 +4,8 @@ transformers' paged SDPA joins all sequences and masks what does not belong toge
 their number. A name with "flash" in it spares the masks as well.
 """
 
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -46,7 +48,7 @@ def kernel_is_right(device: torch.device, dtype: torch.dtype) -> bool:
     except (RuntimeError, NotImplementedError) as error:
         log.warning("engine.no_attention_kernel", reason=str(error).splitlines()[0][:200])
         return False
-    wanted = _each(query, key, value, query_ends, key_ends, 0.125)
+    wanted = _each(query, key, value, _spans(query_ends, key_ends, 0), 0.125)
     return bool((given - wanted).abs().max() < TOLERANCE)
 
 
@@ -66,8 +68,8 @@ def attend_each(
     if kwargs.get("cache") is None:  # a plain forward, without batching
         return _plain(module, query, key, value, attention_mask, scaling, **kwargs)
     key, value = _remember(module, key, value, kwargs)
-    ends = kwargs["cu_seq_lens_q"], kwargs["cu_seq_lens_k"]
-    return _each(query, key, value, *ends, scaling), None
+    spans = _spans(kwargs["cu_seq_lens_q"], kwargs["cu_seq_lens_k"], int(module.layer_idx))  # type: ignore[arg-type]
+    return _each(query, key, value, spans, scaling), None
 
 
 def attend_packed(
@@ -132,20 +134,36 @@ def _packed(
     return packed.unsqueeze(0)
 
 
+class _Step(threading.local):
+    """The spans of the step that this thread is at: the same in all of its layers."""
+
+    spans: tuple[tuple[int, int, int, int], ...] = ()
+
+
+_step = _Step()
+
+
+def _spans(
+    query_ends: torch.Tensor, key_ends: torch.Tensor, layer: int
+) -> tuple[tuple[int, int, int, int], ...]:
+    """Where each sequence's queries and keys begin and end; read from the tensors in the first layer only."""
+    if layer == 0:
+        queries, keys = query_ends.tolist(), key_ends.tolist()
+        ends = zip(queries, queries[1:], keys, keys[1:], strict=False)
+        _step.spans = tuple(span for span in ends if span[1] > span[0])
+    return _step.spans
+
+
 def _each(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    query_ends: torch.Tensor,
-    key_ends: torch.Tensor,
+    spans: Sequence[tuple[int, int, int, int]],
     scaling: float | None,
 ) -> torch.Tensor:
-    ends = query_ends.tolist(), key_ends.tolist()
-    starts = zip(ends[0], ends[1], strict=True)
     parts = [
         _attend(query[:, :, q0:q1], key[:, :, k0:k1], value[:, :, k0:k1], scaling)
-        for (q0, k0), q1, k1 in zip(starts, ends[0][1:], ends[1][1:], strict=False)
-        if q1 > q0
+        for q0, q1, k0, k1 in spans
     ]
     return torch.cat(parts, dim=2).transpose(1, 2).contiguous()
 
