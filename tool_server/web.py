@@ -1,6 +1,7 @@
 """The web process: Gunicorn's threaded worker around `create_app`, on a socket that the supervisor keeps open."""
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from tool_server.settings import Settings
 # Answers in flight may finish after SIGTERM; reasoning answers are long.
 GRACEFUL_S = 120
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108  (no file of ours has a guessable name there)
+
+# Each thread that waits for the interpreter asks for it once an interval: with hundreds of streams that asking alone
+# costs a third. Measured, 300 streams of 20 tokens/s: 5 ms 153 us a token, 20 ms 108 us, 50 ms 103 us.
+SWITCH_S = 0.02
 
 
 def main(settings: Settings, descriptor: int | None = None) -> None:
@@ -63,3 +68,4 @@ def _memory_folder() -> str | None:
 
 def _after_fork(_server: Any, _worker: Any) -> None:
     follow_parent()
+    sys.setswitchinterval(SWITCH_S)

@@ -162,13 +162,16 @@ def submit(engine: EngineClient, submission: Submit) -> Stream:
 def pieces(answer: Answer, tick: Callable[[], bool] = lambda: False) -> Iterator[Part | None]:
     """The answer's parts in order; None is a sign of life. Raises `EngineFailed`.
 
-    `tick` is asked each second of silence and before each wait: True means that nobody reads any more.
+    `tick` is asked once a second: True means that nobody reads any more.
     """
+    asked = 0.0
     try:
         yield from split(answer, answer.lead)
         while not answer.complete:
-            if tick():
-                return
+            if (now := time.monotonic()) - asked >= TICK_S:
+                asked = now
+                if tick():
+                    return
             event = answer.stream.next(TICK_S)
             if event is None:
                 yield None
