@@ -1,19 +1,41 @@
 """The command line: `shenqiao …`, the same as `python -m tool_server …`."""
 
+import importlib
 import sys
-from collections.abc import Iterable
 
 import click
 
-import tool_server.channel.commands
-import tool_server.key_commands
-import tool_server.knowledge.commands
-import tool_server.model.commands
 from tool_server import logs
 from tool_server.settings import Settings, SettingsError, load
 
+# Commands by the module that holds them. A process imports only the one that it is asked for: the engine needs
+# neither database nor index, and would start two seconds later with them.
+MODULES = {
+    "account": "tool_server.channel.commands",
+    "aux": "tool_server.model.commands",
+    "engine": "tool_server.model.commands",
+    "ingest": "tool_server.knowledge.commands",
+    "key": "tool_server.key_commands",
+    "trace": "tool_server.channel.commands",
+    "worker": "tool_server.channel.commands",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *MODULES})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in MODULES:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(MODULES[cmd_name])
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def shenqiao() -> None:
     """Shenqiao: your own assistant in WeChat, on your own machines."""
 
@@ -61,29 +83,19 @@ def web(descriptor: int | None) -> None:
 def _check_model(settings: Settings) -> None:
     """There is something to answer with. Raises `SettingsError`."""
     from tool_server.model.aux import kinds
-    from tool_server.model.upstream import read_urls
 
     if not settings.model_enabled:
         return
     kinds.check(settings)
     if settings.model_backend == "upstream":
+        from tool_server.model.upstream_urls import read_urls
+
         read_urls(settings)
     elif not (settings.model_path / "config.json").is_file():
         raise SettingsError(
             f"SHENQIAO_MODEL_PATH: there is no model in {str(settings.model_path)!r};"
             " name its folder, or set SHENQIAO_MODEL_ENABLED=false."
         )
-
-
-def _add(commands: Iterable[click.Command]) -> None:
-    for command in commands:
-        shenqiao.add_command(command)
-
-
-_add(tool_server.channel.commands.COMMANDS)
-_add(tool_server.key_commands.COMMANDS)
-_add(tool_server.knowledge.commands.COMMANDS)
-_add(tool_server.model.commands.COMMANDS)
 
 
 def main() -> None:

@@ -147,9 +147,6 @@ def remove(name: str) -> None:
     click.echo(f"removed {name}")
 
 
-COMMANDS = (key,)
-
-
 def _path() -> Path:
     """The key file; made, as at the first start of the server, where there is none."""
     path = load().data_dir / key_file.FILE

@@ -109,9 +109,6 @@ def trace(account_name: str, message_id: str) -> None:
         click.echo(f"{(event['at'] - started) * 1000:9.1f} ms  {event['name']:16} {details}")
 
 
-COMMANDS = (worker, account, trace)
-
-
 def _settings() -> Settings:
     settings = load()
     logs.configure(settings, "command")

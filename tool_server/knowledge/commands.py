@@ -89,6 +89,3 @@ def _show(report: Report, base: str) -> None:
         f"{base}: {report.files} files, {report.documents} documents,"
         f" {report.changed} new or changed{gone}"
     )
-
-
-COMMANDS = (ingest,)

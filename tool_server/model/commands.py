@@ -31,6 +31,3 @@ def aux() -> None:
         )
     settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     process.main(settings)
-
-
-COMMANDS = (engine, aux)

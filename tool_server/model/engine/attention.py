@@ -10,7 +10,6 @@ from typing import Any
 
 import structlog
 import torch
-from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -118,6 +117,8 @@ def _packed(
     longest_key: int,
     scaling: float | None,
 ) -> torch.Tensor:
+    from torch.nn.attention.varlen import varlen_attn  # 6 s of imports that a CPU can do without
+
     packed = varlen_attn(
         query.squeeze(0).transpose(0, 1),
         key.squeeze(0).transpose(0, 1),
