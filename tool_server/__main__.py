@@ -88,7 +88,7 @@ def _check_model(settings: Settings) -> None:
         return
     kinds.check(settings)
     if settings.model_backend == "upstream":
-        from tool_server.model.upstream_urls import read_urls
+        from tool_server.model.upstream import read_urls
 
         read_urls(settings)
     elif not (settings.model_path / "config.json").is_file():
