@@ -10,7 +10,11 @@ from tests.model.conftest import Server
 
 def test_the_model_is_listed_with_its_context(server: Server) -> None:
     (model,) = server.http.get("/v1/models").json()["data"]
-    assert (model["id"], model["context_length"]) == ("private-deepseek", 2016)
+    assert (model["id"], model["type"]) == ("private-deepseek", "llm")
+    assert (model["context_length"], model["max_output_tokens"]) == (2016, 2015)
+    assert {"tool-call", "stream-tool-call", "structured-output", "thinking"} <= {
+        *model["features"]
+    }
 
 
 def test_an_answer_has_openais_shape_and_its_usage(server: Server) -> None:

@@ -54,9 +54,13 @@ class Model:
         """Most tokens of prompt and answer together: the engine's word, or what is known before it has loaded."""
         if self.engine.engine is not None:
             return self.engine.engine.context_tokens
-        limits = [self.tokenizer.context_tokens]
-        if self.settings.model_pages:
-            limits.append((self.settings.model_pages - 1) * self.settings.model_page_tokens)
+        settings = self.settings
+        limits = [
+            self.tokenizer.context_tokens,
+            settings.model_max_prompt_tokens + settings.model_max_tokens,
+        ]
+        if settings.model_pages:
+            limits.append((settings.model_pages - 1) * settings.model_page_tokens)
         return min(limits)
 
 

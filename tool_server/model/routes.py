@@ -104,6 +104,7 @@ def _describe(name: str, backend: Backend[Any]) -> dict[str, object]:
         "object": "model",
         "created": int(time.time()),
         "owned_by": "shenqiao",
+        "type": "llm",
         **backend.describe(),
     }
 

@@ -40,6 +40,10 @@ BUSY_RETRY_S = 2
 SPARE_THREADS = 16
 
 
+# What the wire carries; an upstream that was started without its parser of tool calls refuses them by name.
+FEATURES = ("tool-call", "multi-tool-call", "stream-tool-call", "structured-output", "thinking")
+
+
 class UpstreamBackend:
     """All upstreams of this process as one model."""
 
@@ -75,7 +79,11 @@ class UpstreamBackend:
         return self._settings.model_upstream_context_tokens or self._pool.context_tokens
 
     def describe(self) -> Mapping[str, object]:
-        return {"context_length": self.context_tokens}
+        return {
+            "context_length": self.context_tokens,
+            "max_output_tokens": self._settings.model_max_tokens,
+            "features": FEATURES,
+        }
 
     def check(self) -> Mapping[str, object]:
         """Ready as long as one upstream is."""
