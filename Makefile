@@ -13,7 +13,7 @@ TORCH ?= lock
 INSTALLED := .venv/installed-$(TORCH)
 ONCE ?=
 
-.PHONY: help install demo test check format lint types unit plugins e2e soak bench bench-model bench-gpu package docs lock clean
+.PHONY: help install demo test check format lint types unit thorough plugins e2e soak bench bench-model bench-gpu package docs lock clean
 
 help:  ## Say what each verb does.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -37,7 +37,10 @@ types: install
 	@cd dify_plugin/model_provider && MYPYPATH=. ../../$(BIN)/mypy --config-file ../mypy.ini models provider main.py
 
 unit: install  ## Unit and contract tests.
-	@$(BIN)/python -m pytest -q tests --ignore=tests/plugins --ignore=tests/e2e --ignore=tests/reliability
+	@$(BIN)/python -m pytest -q tests -m "not thorough" --ignore=tests/plugins --ignore=tests/e2e --ignore=tests/reliability
+
+thorough: install  ## The long tests that only CI need run each time: auxiliary models, kills of the model server, quantised weights.
+	@$(BIN)/python -m pytest -q tests -m thorough --timeout 300 --ignore=tests/plugins --ignore=tests/e2e --ignore=tests/reliability
 
 plugins: install  ## Tests of the Dify packages; importing the SDK patches a process, so they run in one of their own.
 	@$(BIN)/python -m pytest -q tests/plugins

@@ -140,6 +140,7 @@ def test_one_after_another_in_float32_is_what_generate_gives(
     assert answer(Sequential, model, settings) == expected
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("architecture", ["qwen2", "qwen3", "llama"])
 @pytest.mark.parametrize("quantization", ["none", "int8", "nf4"])
 def test_in_bfloat16_and_quantised_they_part_only_where_two_tokens_tie(

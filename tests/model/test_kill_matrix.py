@@ -18,6 +18,8 @@ import pytest
 from playground.processes import environment, free_ports
 from tests.model import tiny
 
+pytestmark = pytest.mark.thorough
+
 STREAMS = 16
 SOAK = os.environ.get("TEST_SOAK", "") not in ("", "0")
 KILLS = 50 if SOAK else 8

@@ -17,6 +17,8 @@ from tests.fakes.upstream import FakeUpstream, Plan
 from tests.model.conftest import Server
 from tests.model.upstream_server import wait_for
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def fake() -> Iterator[FakeUpstream]:

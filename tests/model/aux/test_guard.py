@@ -11,6 +11,8 @@ from tool_server.model.aux.guard_client import Guard, parse, worst
 from tool_server.model.moderation.guard import Verdict
 from tool_server.settings import load
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def guard(aux: AuxServer) -> Guard:

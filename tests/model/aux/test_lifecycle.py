@@ -22,6 +22,8 @@ from tests.test_commands import run
 from tool_server.errors import Unavailable
 from tool_server.model.aux.guard_client import Guard
 
+pytestmark = pytest.mark.thorough
+
 EMBED = {"model": "private-embedding", "input": "good"}
 RANK = {"model": "private-rerank", "query": "fox", "documents": ["good", "年假有几天"]}
 MB = 1024 * 1024

@@ -17,6 +17,8 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceCl
 from tests.model.aux.conftest import AuxServer, Folders
 from tool_server.model.aux import texts as prompts
 
+pytestmark = pytest.mark.thorough
+
 TEXTS = ["the quick brown fox", "年假有几天", "word " * 40, "good", "a fox 年假"]
 EPSILON = 1e-5
 

@@ -14,6 +14,8 @@ from tests.model.aux.conftest import AuxServer, Folders
 from tests.model.aux.sounds import RATE, amr, encoded, silk, tone, wav
 from tool_server.model.aux import audio
 
+pytestmark = pytest.mark.thorough
+
 
 def plain(folder: Path, samples: bytes, language: str) -> str:
     """What the library hears in one part."""
