@@ -3,14 +3,11 @@
 It listens before torch is imported, so that even the first request is answered at once: "loading".
 """
 
-import contextlib
 import gc
 import os
-import queue
 import signal
 import socket
 import threading
-from pathlib import Path
 
 import structlog
 
@@ -25,6 +22,7 @@ from tool_server.model.aux.service import Service
 from tool_server.model.aux.status import Status
 from tool_server.model.aux.wire import SOCKET, Answer, WireError, encode, read
 from tool_server.model.aux.work import Runner
+from tool_server.model.sockets import Connection, listen
 from tool_server.parent import follow_parent
 from tool_server.settings import Settings
 
@@ -33,8 +31,6 @@ log = structlog.get_logger()
 HOUSEKEEPING_S = 1.0
 FLOAT_BYTES = {"float32": 4, "bfloat16": 2}
 MB = 1024 * 1024
-# Answers that wait for a client that does not read; with one more it is let go.
-OUTBOX = 1024
 
 
 def main(settings: Settings) -> None:
@@ -66,7 +62,7 @@ def main(settings: Settings) -> None:
     executor.start()
     if settings.model_aux_preload:
         registry.preload()
-    with _listen(settings.run_dir / SOCKET) as listener:
+    with listen(settings.run_dir / SOCKET) as listener:
         threading.Thread(target=_accept, args=(listener, service), daemon=True).start()
         heartbeat.beat()
         log.info("aux.ready", kinds=sorted(served))
@@ -118,49 +114,15 @@ class _Loader:
             loaders.release()
 
 
-class _Connection:
-    """One web process."""
-
-    def __init__(self, peer: socket.socket) -> None:
-        self.peer = peer
-        self._outbox: queue.Queue[Answer | None] = queue.Queue(OUTBOX)
-
-    def put(self, message: Answer | None) -> None:
-        """Never waits: a client that does not read is let go. None ends the writer."""
-        try:
-            self._outbox.put_nowait(message)
-        except queue.Full:
-            log.error("aux.client_too_slow")
-            self.close()
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self.peer.shutdown(socket.SHUT_RDWR)
-
-    def write_all(self) -> None:
-        with contextlib.suppress(OSError):
-            while (message := self._outbox.get()) is not None:
-                self.peer.sendall(encode(message))
-
-
-def _listen(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
-    path.chmod(0o600)
-    listener.listen(16)
-    return listener
-
-
 def _accept(listener: socket.socket, service: Service) -> None:
     while True:
         peer, _ = listener.accept()
-        connection = _Connection(peer)
+        connection = Connection[Answer](peer, encode)
         threading.Thread(target=connection.write_all, daemon=True).start()
         threading.Thread(target=_serve, args=(connection, service), daemon=True).start()
 
 
-def _serve(connection: _Connection, service: Service) -> None:
+def _serve(connection: Connection[Answer], service: Service) -> None:
     """Read one client's commands until it goes; then nobody waits for its jobs."""
     try:
         for command in read(connection.peer):

@@ -1,8 +1,6 @@
 """The engine process: one Unix socket, a thread to read and one to write for each connection, the loop behind them."""
 
-import contextlib
 import os
-import queue
 import signal
 import socket
 import threading
@@ -20,6 +18,7 @@ from tool_server.model.engine.grammar import Grammars
 from tool_server.model.engine.intake import Intake
 from tool_server.model.engine.load import load
 from tool_server.model.engine.sequential import Sequential
+from tool_server.model.sockets import Connection, listen
 from tool_server.model.wire import Cancel, Hello, Message, Step, Submit, WireError, encode, read
 from tool_server.parent import follow_parent
 from tool_server.settings import Settings
@@ -27,8 +26,6 @@ from tool_server.settings import Settings
 log = structlog.get_logger()
 
 WATCH_S = 0.1
-# Messages that wait for a client that does not read; with one more it is let go, and never holds up a step.
-OUTBOX = 4096
 
 
 def socket_path(settings: Settings) -> Path:
@@ -50,7 +47,7 @@ def main(settings: Settings) -> None:
         backend, Grammars(settings.model_path, backend.vocabulary, backend.requests.ends)
     )
     state.backend = backend
-    with _listen(socket_path(settings)) as listener:
+    with listen(socket_path(settings)) as listener:
         threading.Thread(
             target=_accept, args=(listener, intake, backend, state), daemon=True
         ).start()
@@ -82,35 +79,6 @@ def _watch(backend: Backend, stopped: threading.Event) -> int:
             log.critical("engine.broken", reason=str(error))
             return 1
     return 0
-
-
-class _Connection:
-    """One web process."""
-
-    def __init__(self, peer: socket.socket) -> None:
-        self.peer = peer
-        self.outbox: queue.Queue[Message | None] = queue.Queue(OUTBOX)
-
-    def put(self, message: Message | None) -> None:
-        """Never waits: a client that does not read is let go. None ends the writer."""
-        try:
-            self.outbox.put_nowait(message)
-        except queue.Full:
-            log.error("engine.client_too_slow")
-            self.close()
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self.peer.shutdown(socket.SHUT_RDWR)
-
-    def write_all(self) -> None:
-        """Several messages that wait are one write."""
-        with contextlib.suppress(OSError):
-            while (message := self.outbox.get()) is not None:
-                lines = [encode(message)]
-                while not self.outbox.empty() and (more := self.outbox.get()) is not None:
-                    lines.append(encode(more))
-                self.peer.sendall(b"".join(lines))
 
 
 class _State:
@@ -151,19 +119,10 @@ class _State:
         return {"loaded": True, "active": len(requests), "capacity": requests.capacity}
 
 
-def _listen(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
-    path.chmod(0o600)
-    listener.listen(16)
-    return listener
-
-
 def _accept(listener: socket.socket, intake: Intake, backend: Backend, state: _State) -> None:
     while True:
         peer, _ = listener.accept()
-        connection = _Connection(peer)
+        connection = Connection[Message](peer, encode)
         connection.put(Hello(backend.vocabulary, backend.context_tokens))
         threading.Thread(target=connection.write_all, daemon=True).start()
         threading.Thread(
@@ -171,7 +130,9 @@ def _accept(listener: socket.socket, intake: Intake, backend: Backend, state: _S
         ).start()
 
 
-def _serve(connection: _Connection, intake: Intake, backend: Backend, state: _State) -> None:
+def _serve(
+    connection: Connection[Message], intake: Intake, backend: Backend, state: _State
+) -> None:
     """Read one client's commands until it goes; then nobody waits for its requests."""
     session = _Session(connection, intake, backend, state)
     try:
@@ -195,7 +156,7 @@ class _Session:
     """One client's requests. A schema is compiled beside the others, so that it does not hold them up."""
 
     def __init__(
-        self, connection: _Connection, intake: Intake, backend: Backend, state: _State
+        self, connection: Connection[Message], intake: Intake, backend: Backend, state: _State
     ) -> None:
         self._connection = connection
         self._intake = intake
@@ -237,5 +198,5 @@ class _Session:
 
 
 def _deliver(owner: object, step: Step) -> None:
-    assert isinstance(owner, _Connection)
+    assert isinstance(owner, Connection)
     owner.put(step)
