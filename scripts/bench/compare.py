@@ -30,9 +30,15 @@ ONLY_MIDDLE = ("llama-cpp-python",)
 @click.option("--shape", "shapes", multiple=True, default=("6.5M", "100M"), show_default=True)
 @click.option("--streams", multiple=True, type=int, default=STREAMS, show_default=True)
 @click.option("--only", multiple=True, type=click.Choice(list(servers.CONTENDERS)))
+@click.option("--append", is_flag=True, help="Keep what is there of other shapes.")
 @click.option("--out", type=click.Path(path_type=Path), default=results.FOLDER)
 def main(
-    rounds: int, shapes: Sequence[str], streams: Sequence[int], only: Sequence[str], out: Path
+    rounds: int,
+    shapes: Sequence[str],
+    streams: Sequence[int],
+    only: Sequence[str],
+    append: bool,
+    out: Path,
 ) -> None:
     """Measure and write compare.json."""
     machine.pin()
@@ -51,10 +57,14 @@ def main(
             peers.CACHE / "peers" / "llama" / "bin" / "python", "llama-cpp-python"
         )
     }
-    command = "python -m scripts.bench.compare " + " ".join(sys.argv[1:])
+    command = ("python -m scripts.bench.compare " + " ".join(sys.argv[1:])).strip()
+    if append and (earlier := results.read("compare", out)):
+        rows = [row for row in earlier["rows"] if row["shape"] not in shapes] + rows
+        absent = earlier["absent"] | absent
+        command = f"{earlier['command']} && {command}"
     results.write(
         "compare",
-        command.strip(),
+        command,
         {**body, "versions": versions, "absent": absent, "rows": rows},
         out,
     )
