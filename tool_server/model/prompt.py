@@ -1,5 +1,6 @@
 """From a request to the prompt's tokens: chat template, tools, the thinking switch; used by `chat`."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +49,10 @@ def build(tokenizer: ChatTokenizer, request: ChatRequest, *, most: int) -> Promp
 
 def render(tokenizer: ChatTokenizer, request: ChatRequest) -> str:
     """The prompt's text, by the checkpoint's own chat template."""
-    messages: list[Mapping[str, Any]] = [message.plain() for message in request.messages]
+    messages = [
+        {**plain, "content": tokenizer.defuse(plain["content"])}
+        for plain in (message.plain() for message in request.messages)
+    ]
     offered = tools.offered(request)
     options = dict(request.chat_template_kwargs or {})
     if (thinks := request.thinks()) is not None:
@@ -56,7 +60,28 @@ def render(tokenizer: ChatTokenizer, request: ChatRequest) -> str:
     if not tokenizer.knows_tools:
         return tokenizer.render(tools.explained(messages, offered), **options)
     given = [tool.plain() for tool in offered] or None
-    return tokenizer.render(messages, tools=given, **options)
+    try:
+        return tokenizer.render(messages, tools=given, **options)
+    except BadRequest:
+        if not any("tool_calls" in message for message in messages):
+            raise
+    # Some templates put the arguments together as text (DeepSeek V3.1); most want an object.
+    return tokenizer.render(list(map(_with_text_arguments, messages)), tools=given, **options)
+
+
+def _with_text_arguments(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    calls = [
+        {
+            **call,
+            "function": {**call["function"], "arguments": _as_json(call["function"]["arguments"])},
+        }
+        for call in message.get("tool_calls", ())
+    ]
+    return {**message, "tool_calls": calls} if calls else message
+
+
+def _as_json(arguments: Any) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
 
 
 def ends_inside(text: str) -> bool:

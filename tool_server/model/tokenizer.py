@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,6 +22,7 @@ TEMPLATE_FILE = "chat_template.jinja"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 # JSON can hold half a character; no tokenizer takes one.
 HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
+WORD_JOINER = "\u2060"
 SHOWN = frozenset({OPEN, CLOSE, *MARKS})
 
 
@@ -43,6 +44,7 @@ class ChatTokenizer:
         self._hidden = {
             token for token, known in added.items() if known.special and known.content not in SHOWN
         }
+        self._marks = _marks(known.content for known in added.values())
         self.context_tokens = int(_json(path / "config.json").get("max_position_embeddings", 2048))
 
     @property
@@ -75,10 +77,20 @@ class ChatTokenizer:
         prompt = HALF_CHARACTERS.sub("\ufffd", prompt)
         return list(self._tokenizer.encode(prompt, add_special_tokens=False).ids)
 
+    def defuse(self, text: str) -> str:
+        """Text in which no mark of the chat template is one any more: what a person writes cannot end their message."""
+        return self._marks.sub(lambda mark: mark[0][:-1] + WORD_JOINER + mark[0][-1], text)
+
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of tokens, without the special ones; the marks of reasoning and tool calls stay, special or not."""
         shown = [token for token in tokens if token not in self._hidden]
         return str(self._tokenizer.decode(shown, skip_special_tokens=False))
+
+
+def _marks(contents: Iterable[str]) -> re.Pattern[str]:
+    """Finds the added tokens of a tokenizer that are marks, as all that stand in angle brackets are."""
+    marks = sorted((text for text in contents if len(text) > 2 and text[0] == "<"), key=len)
+    return re.compile("|".join(map(re.escape, reversed(marks))) or "(?!)")
 
 
 def _template(path: Path, config: Mapping[str, Any], variable: str) -> tuple[Template, bool]:
