@@ -14,6 +14,7 @@ from tool_server.model.backend import Part, Running, ToolDelta
 DONE = "data: [DONE]\n\n"
 ALIVE = ": alive\n\n"
 CALLS = 128  # tool calls of one answer
+encode = json.JSONEncoder(ensure_ascii=False).encode  # one for all: `json.dumps` makes one a call
 
 
 def stream(answer: Running, model: str, gone: Callable[[], bool], *, usage: bool) -> Iterator[str]:
@@ -24,7 +25,7 @@ def stream(answer: Running, model: str, gone: Callable[[], bool], *, usage: bool
         "created": int(time.time()),
         "model": model,
     }
-    opening = json.dumps(head, ensure_ascii=False)[:-1]  # the same in each event of an answer
+    opening = encode(head)[:-1]  # the same in each event of an answer
     yield _chunk(opening, {"role": "assistant", "content": ""})
     try:
         for piece in answer.pieces(gone):
@@ -112,9 +113,10 @@ def _add(message: dict[str, Any], part: Part) -> None:
 
 def _chunk(opening: str, delta: dict[str, Any], finish: str | None = None) -> str:
     """An event with one choice; `opening` is the encoded object without its closing brace."""
-    text, reason = json.dumps(delta, ensure_ascii=False), json.dumps(finish)
+    text = encode(delta)
+    reason = "null" if finish is None else encode(finish)
     return f'data: {opening}, "choices": [{{"index": 0, "delta": {text}, "finish_reason": {reason}}}]}}\n\n'
 
 
 def _event(body: dict[str, Any]) -> str:
-    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
+    return f"data: {encode(body)}\n\n"

@@ -58,6 +58,8 @@ class StopStrings:
         """What may be shown; after a hit nothing more."""
         if self.hit:
             return ""
+        if not self._stops:
+            return text
         text = self._held + text
         found = [at for stop in self._stops if (at := text.find(stop)) >= 0]
         if found:
@@ -113,6 +115,8 @@ class ReasoningSplitter:
 
 def overlap(text: str, tag: str) -> int:
     """How many characters at the end of `text` are a beginning of `tag`."""
+    if tag[0] not in text:
+        return 0
     for length in range(min(len(text), len(tag) - 1), 0, -1):
         if text.endswith(tag[:length]):
             return length
