@@ -115,3 +115,16 @@ def test_a_cancelled_request_frees_its_place_at_once(loop: Batches) -> None:
     assert len(loop.requests) == 0
     assert submit(loop, "c", owner) == Accepted("c")
     assert owner.wait("c") == "length"
+
+
+def test_a_request_that_came_while_the_loop_was_dying_is_told(loop: Batches) -> None:
+    owner = Owner()
+    kill_by_a_step_that_fails(loop)
+    while loop._manager.is_running():  # type: ignore[union-attr]
+        time.sleep(0.01)
+    loop._model.lm_head.__dict__.pop("forward", None)
+    late = Submit("late", [10, 11], 8, 0.0, 1.0)
+    assert loop.requests.enter(late, Picker(late), owner) is None
+    loop.watch()
+    assert owner.wait("late") == "error"
+    assert len(loop.requests) == 0

@@ -6,9 +6,8 @@ from tool_server.model import chat
 from tool_server.model.client import EngineClient
 from tool_server.model.request import ChatRequest
 from tool_server.model.tokenizer import ChatTokenizer
+from tool_server.model.wire import SOCKET
 from tool_server.settings import Settings
-
-ENGINE_SOCKET = "engine.sock"
 
 
 class LocalBackend:
@@ -16,7 +15,7 @@ class LocalBackend:
 
     def __init__(self, settings: Settings) -> None:
         """Reads the tokenizer. Raises `SettingsError` when there is no model to serve."""
-        engine = EngineClient(settings.run_dir / ENGINE_SOCKET)
+        engine = EngineClient(settings.run_dir / SOCKET)
         self._model = chat.Model(settings, ChatTokenizer(settings.model_path), engine)
 
     def read(self, body: object) -> ChatRequest:

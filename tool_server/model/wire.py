@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+# The engine listens here, below the run directory.
+SOCKET = "engine.sock"
 # A line holds a whole prompt, or one step's tokens of all requests; longer ones are a fault.
 LINE_LIMIT = 16 * 1024 * 1024
 

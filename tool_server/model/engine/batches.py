@@ -71,7 +71,7 @@ class Batches:
             self._manager.cancel_request(request_id)
 
     def watch(self) -> None:
-        """Replace a loop that has died; called several times a second. Its requests were failed by then.
+        """Replace a loop that has died; called several times a second. Its requests end here, if they have not yet.
 
         Raises `Broken` where the device itself has failed: only a new process helps.
         """
@@ -86,6 +86,7 @@ class Batches:
         self._manager = None
         _discard(manager)
         del manager, error
+        self.requests.fail_all()  # one that came while the loop was dying was failed by nobody
         gc.collect()  # the cache goes before the next one comes: there is no room for two
         self._manager = self._new_manager()
 

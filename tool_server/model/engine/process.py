@@ -19,7 +19,17 @@ from tool_server.model.engine.intake import Intake
 from tool_server.model.engine.load import load
 from tool_server.model.engine.sequential import Sequential
 from tool_server.model.sockets import Connection, listen
-from tool_server.model.wire import Cancel, Hello, Message, Step, Submit, WireError, encode, read
+from tool_server.model.wire import (
+    SOCKET,
+    Cancel,
+    Hello,
+    Message,
+    Step,
+    Submit,
+    WireError,
+    encode,
+    read,
+)
 from tool_server.parent import follow_parent
 from tool_server.settings import Settings
 
@@ -29,7 +39,7 @@ WATCH_S = 0.1
 
 
 def socket_path(settings: Settings) -> Path:
-    return settings.run_dir / "engine.sock"
+    return settings.run_dir / SOCKET
 
 
 def main(settings: Settings) -> None:

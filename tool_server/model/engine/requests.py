@@ -69,6 +69,12 @@ class Requests:
         with self._lock:
             return [name for name, request in self._held.items() if request.owner is owner]
 
+    def fail_all(self) -> None:
+        """End every request that is still held: nothing works on them any more."""
+        with self._lock:
+            held = list(self._held)
+        self.advance(Output(name, (), failed=True) for name in held)
+
     def picker(self, request_id: str) -> Picker | None:
         """How the tokens of a request are chosen; None once nobody waits for it."""
         request = self._held.get(request_id)
