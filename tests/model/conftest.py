@@ -13,7 +13,9 @@ import httpx
 import pytest
 
 from playground.processes import environment, free_ports
+from tests.fakes.upstream import FakeUpstream
 from tests.model import tiny
+from tests.model.upstream_server import UpstreamServer, wait_for
 
 
 @dataclass
@@ -111,3 +113,25 @@ def serving(folder: Path, checkpoint: Path, **settings: str) -> Iterator[Server]
             http.headers["Authorization"] = f"Bearer {key}"
             yield server
             process.terminate()
+
+
+@pytest.fixture
+def fakes() -> Iterator[list[FakeUpstream]]:
+    with FakeUpstream() as one, FakeUpstream() as two, FakeUpstream() as three:
+        yield [one, two, three]
+
+
+@pytest.fixture
+def pair(fakes: list[FakeUpstream], tmp_path: Path) -> Iterator[UpstreamServer]:
+    """Two upstreams, the first two fakes."""
+    with UpstreamServer(tmp_path, fakes[0].url, fakes[1].url) as server:
+        wait_for(lambda: all(upstream.model for upstream in server.backend._pool.upstreams))
+        yield server
+
+
+@pytest.fixture
+def single(fakes: list[FakeUpstream], tmp_path: Path) -> Iterator[UpstreamServer]:
+    with UpstreamServer(
+        tmp_path, fakes[0].url, model_upstream_max_running=2, model_max_queued=2
+    ) as server:
+        yield server
