@@ -3,7 +3,6 @@
 import json
 import logging
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,6 @@ from tool_server import heartbeats, logs, metrics
 from tool_server.settings import load
 
 
-@pytest.fixture
-def _own_logging() -> Iterator[None]:
-    """What a test sets up for the whole process is taken back."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
-
-
-@pytest.mark.usefixtures("_own_logging")
 def test_a_line_is_json_and_holds_no_secret(capfd: pytest.CaptureFixture[str]) -> None:
     logs.configure(load({}), "test")
     structlog.get_logger().info(
