@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from scripts.demo_model.corpus import HANDBOOK, Corpus, load
 from tool_server.knowledge.ingest import ingest
-from tool_server.knowledge.search import Knowledge, search
+from tool_server.knowledge.search import Knowledge, Question, search
 from tool_server.knowledge.tokens import distinct, telling, tokenize
 from tool_server.migrate import migrate
 from tool_server.settings import load as load_settings
@@ -52,7 +52,7 @@ def questions(corpus: Corpus, *, held_out: bool) -> dict[str, list[tuple[str, st
 
 def share_held(knowledge: Knowledge, question: str) -> tuple[float, list[str]]:
     """The figure that the cut-off is compared with, and the texts of the passages."""
-    result = search(knowledge, question, base=None, top_k=TOP_K)
+    result = search(knowledge, Question(question, top_k=TOP_K))
     weights = knowledge.index.weights(telling(distinct(question, 512)))
     total = sum(weights.values())
     held = [

@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 from tool_server.knowledge.ingest import ingest
-from tool_server.knowledge.search import Knowledge, search
+from tool_server.knowledge.search import Knowledge, Question, search
 from tool_server.migrate import migrate
 from tool_server.settings import load
 
@@ -62,7 +62,7 @@ def _measure(
     gains, recalls, found, times = [], [], 0, []
     for name, query in queries.items():
         started = time.perf_counter()
-        result = search(knowledge, query, base=BASE, top_k=DEPTH)
+        result = search(knowledge, Question(query, bases=(BASE,), top_k=DEPTH))
         times.append(time.perf_counter() - started)
         ids = [passage.source_id.partition("#")[2] for passage in result.passages]
         gains.append(_ndcg(ids, judgements[name]))

@@ -28,7 +28,7 @@ from tool_server.errors import Forbidden
 from tool_server.files import replace_file, write_once
 from tool_server.settings import SettingsError
 
-type Scope = Literal["model", "knowledge", "channel", "admin"]
+type Scope = Literal["model", "knowledge", "editor", "channel", "admin"]
 SCOPES: tuple[str, ...] = get_args(Scope.__value__)
 FILE = "keys.json"
 DIGEST = "^[0-9a-f]{64}$"
@@ -102,6 +102,9 @@ class Key(Secret):
     max_running: Limit | None = None
     requests_per_minute: Limit | None = None
     tokens_per_minute: Limit | None = None
+    rights: tuple[
+        str, ...
+    ] = ()  # what it sees of the knowledge without a ticket, besides what is public
     previous: tuple[Previous, ...] = ()
 
     def state(self, now: float) -> Literal["enabled", "disabled", "expired"]:

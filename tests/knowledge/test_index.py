@@ -14,18 +14,20 @@ import pytest
 
 from playground.processes import environment
 from tool_server.errors import Unavailable
-from tool_server.knowledge.index import Lexical
-from tool_server.knowledge.index_writer import IndexBusy, build_schema, writing
+from tool_server.knowledge.index import IndexBusy
+from tool_server.knowledge.index.embedded import Embedded
+from tool_server.knowledge.index.folder import IndexFolder
+from tool_server.knowledge.index.writer import build_schema
 from tool_server.knowledge.ingest import ingest
 from tool_server.knowledge.repair import PATIENCE_S, Repair
-from tool_server.knowledge.search import Knowledge, search
+from tool_server.knowledge.search import Knowledge, Question, search
 from tool_server.settings import Settings
 
 
 def repaired(knowledge: Knowledge) -> Knowledge:
     """As another process would find it, once its repair is done."""
     fresh = Knowledge(
-        knowledge.settings, knowledge.catalogue, Lexical(knowledge.settings.data_dir / "index")
+        knowledge.settings, knowledge.catalogue, Embedded(knowledge.settings.data_dir / "index")
     )
     clock = iter(range(10**6))
     repair = Repair(fresh, clock=lambda: 10.0 * next(clock))
@@ -39,7 +41,7 @@ def repaired(knowledge: Knowledge) -> Knowledge:
 def test_a_lost_index_is_an_error_and_not_an_empty_answer(handbook: Knowledge) -> None:
     shutil.rmtree(handbook.settings.data_dir / "index")
     with pytest.raises(Unavailable):
-        search(handbook, "年假", base=None, top_k=1)
+        search(handbook, Question("年假", top_k=1))
 
 
 def lose(folder: Path) -> None:
@@ -75,7 +77,7 @@ def test_an_index_that_cannot_be_used_is_built_anew_from_the_catalogue(
     handbook: Knowledge, damage: Callable[[Path], None]
 ) -> None:
     damage(handbook.settings.data_dir / "index")
-    assert search(repaired(handbook), "年假", base=None, top_k=1).found
+    assert search(repaired(handbook), Question("年假", top_k=1)).found
 
 
 def test_an_index_that_is_ahead_of_a_restored_catalogue_is_built_anew(
@@ -94,46 +96,47 @@ def test_an_index_that_is_ahead_of_a_restored_catalogue_is_built_anew(
         file.unlink()
     shutil.copy(backup, live)
     restored = repaired(knowledge)
-    assert search(restored, "apples", base=None, top_k=1).found
-    assert search(restored, "bananas", base=None, top_k=1).passages == ()
+    assert search(restored, Question("apples", top_k=1)).found
+    assert search(restored, Question("bananas", top_k=1)).passages == ()
 
 
 def test_an_index_that_misses_passages_is_built_anew(handbook: Knowledge) -> None:
     index = handbook.settings.data_dir / "index"
     applied = handbook.index.applied()
     shutil.rmtree(index)
-    with writing(handbook.index.folder, handbook.catalogue):
+    with handbook.index.writing(handbook.catalogue):
         pass
-    emptied = handbook.index.folder.create(build_schema())
-    handbook.index.folder.publish(emptied, applied)
+    folder = IndexFolder(index)
+    emptied = folder.create(build_schema())
+    folder.publish(emptied, applied)
     assert handbook.index.applied() == handbook.catalogue.sequence()
-    assert search(repaired(handbook), "年假", base=None, top_k=1).found
+    assert search(repaired(handbook), Question("年假", top_k=1)).found
 
 
 def test_another_process_sees_a_change_at_once(handbook: Knowledge, tmp_path: Path) -> None:
     reader = Knowledge(
-        handbook.settings, handbook.catalogue, Lexical(handbook.settings.data_dir / "index")
+        handbook.settings, handbook.catalogue, Embedded(handbook.settings.data_dir / "index")
     )
-    assert not search(reader, "zeppelin", base=None, top_k=1).found
+    assert not search(reader, Question("zeppelin", top_k=1)).found
     (tmp_path / "z.txt").write_text("The zeppelin leaves at noon.")
     ingest(handbook, "handbook", [tmp_path / "z.txt"])
-    assert search(reader, "zeppelin", base=None, top_k=1).found
+    assert search(reader, Question("zeppelin", top_k=1)).found
 
 
 def test_a_second_writer_is_told_so(handbook: Knowledge) -> None:
-    first = writing(handbook.index.folder, handbook.catalogue)
-    second = writing(handbook.index.folder, handbook.catalogue)
+    first = handbook.index.writing(handbook.catalogue)
+    second = handbook.index.writing(handbook.catalogue)
     with first, pytest.raises(IndexBusy), second:
         pass
 
 
 def test_a_search_does_not_wait_for_an_ingest(handbook: Knowledge) -> None:
     """An ingest has stored documents and not indexed them yet; the repair leaves that to it."""
-    with writing(handbook.index.folder, handbook.catalogue):
+    with handbook.index.writing(handbook.catalogue):
         handbook.catalogue.withdraw("handbook", "employee", ())
         started = time.monotonic()
         Repair(handbook).if_behind()
-        assert search(handbook, "年假", base=None, top_k=1).found
+        assert search(handbook, Question("年假", top_k=1)).found
         assert time.monotonic() - started < PATIENCE_S
 
 
@@ -162,9 +165,9 @@ def test_kills_while_ingesting_lose_nothing_and_the_same_call_goes_on(
         assert max(kept, target) <= knowledge.catalogue.sequence() < count
         kept = knowledge.catalogue.sequence()
     found = repaired(knowledge)
-    assert search(found, f"subject{kept - 1}", base="kb", top_k=1).found
+    assert search(found, Question(f"subject{kept - 1}", bases=("kb",), top_k=1)).found
     assert subprocess.run(command, env=environ, check=False).returncode == 0
     assert [base.documents for base in knowledge.catalogue.bases()] == [count]
     for number in (0, kept, count - 1):
-        assert search(knowledge, f"subject{number}", base="kb", top_k=1).found
+        assert search(knowledge, Question(f"subject{number}", bases=("kb",), top_k=1)).found
     knowledge.catalogue.close()

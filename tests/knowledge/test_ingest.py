@@ -10,9 +10,8 @@ from click.testing import CliRunner
 from tool_server.errors import BadRequest
 from tool_server.knowledge.commands import ingest as command
 from tool_server.knowledge.document import document_id
-from tool_server.knowledge.index_writer import writing
 from tool_server.knowledge.ingest import Report, ingest
-from tool_server.knowledge.search import Knowledge, search
+from tool_server.knowledge.search import Knowledge, Question, search
 from tool_server.settings import Settings
 
 
@@ -149,8 +148,8 @@ def test_an_unchanged_file_is_left_alone_and_a_changed_one_replaces_its_passages
     write(tmp_path, "a.md", "# A\nnew words about lunch")
     assert ingest(knowledge, "kb", [tmp_path]).changed == 1
     assert texts(knowledge, "a.md") == [("A", "new words about lunch")]
-    assert search(knowledge, "parking", base="kb", top_k=3).passages == ()
-    assert search(knowledge, "lunch", base="kb", top_k=3).found
+    assert search(knowledge, Question("parking", bases=("kb",), top_k=3)).passages == ()
+    assert search(knowledge, Question("lunch", bases=("kb",), top_k=3)).found
 
 
 def test_a_long_section_is_cut_at_sentence_ends(knowledge: Knowledge, tmp_path: Path) -> None:
@@ -183,12 +182,12 @@ def test_a_line_that_has_gone_from_a_file_is_no_longer_found(
     ingest(knowledge, "kb", [path, other])
     write(tmp_path, "a.jsonl", '{"id": "1", "text": "apples"}')
     assert ingest(knowledge, "kb", [path]).withdrawn == 1
-    assert not search(knowledge, "zeppelin", base="kb", top_k=3).found
-    assert search(knowledge, "bananas", base="kb", top_k=3).found
+    assert not search(knowledge, Question("zeppelin", bases=("kb",), top_k=3)).found
+    assert search(knowledge, Question("bananas", bases=("kb",), top_k=3)).found
     assert [base.documents for base in knowledge.catalogue.bases()] == [2]
     write(tmp_path, "a.jsonl", '{"id": "2", "text": "zeppelin"}')
     ingest(knowledge, "kb", [path])
-    assert search(knowledge, "zeppelin", base="kb", top_k=3).found
+    assert search(knowledge, Question("zeppelin", bases=("kb",), top_k=3)).found
 
 
 def test_two_files_of_one_name_are_not_taken_for_one(knowledge: Knowledge, tmp_path: Path) -> None:
@@ -240,7 +239,7 @@ def test_the_command_says_that_another_one_is_running(
         "SHENQIAO_RUN_DIR": str(knowledge.settings.run_dir),
         "SHENQIAO_MODEL_ENABLED": "false",
     }
-    with writing(knowledge.index.folder, knowledge.catalogue):
+    with knowledge.index.writing(knowledge.catalogue):
         done = CliRunner(env=environ).invoke(command, ["--base", "kb", str(tmp_path)])
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: Another process writes the index")

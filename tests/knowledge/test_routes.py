@@ -8,7 +8,6 @@ from flask.testing import FlaskClient
 
 from tool_server.app import create_app
 from tool_server.auth import Keys
-from tool_server.knowledge.index_writer import writing
 from tool_server.knowledge.search import Knowledge
 
 
@@ -29,6 +28,7 @@ def test_a_search_answers_found_and_passages(client: FlaskClient) -> None:
     assert body["found"] is True
     assert set(body["passages"][0]) == {
         *("content", "title", "score", "document_id", "source_id", "segment_id", "url", "base"),
+        *("document_title", "heading", "page"),
     }
 
 
@@ -59,7 +59,7 @@ def test_a_wrong_body_names_its_field(
 def test_a_lost_index_is_a_503_until_it_is_built_anew(
     client: FlaskClient, handbook: Knowledge
 ) -> None:
-    with writing(handbook.index.folder, handbook.catalogue):  # nobody else can repair
+    with handbook.index.writing(handbook.catalogue):  # nobody else can repair
         (handbook.settings.data_dir / "index" / "current.json").unlink()
         answer = client.post("/knowledge/search", json={"query": "年假"})
         assert (answer.status_code, answer.get_json()["error"]["code"]) == (503, "unavailable")

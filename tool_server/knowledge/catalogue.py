@@ -1,7 +1,8 @@
 """The catalogue: which documents there are, their passages, in which order they changed. The truth behind the index."""
 
+import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,25 @@ from typing import Any
 import sqlalchemy as sa
 
 from tool_server.database import Database
+from tool_server.knowledge.bases import Profile
 from tool_server.knowledge.document import (
-    BASE_NAME,
     Document,
-    Section,
+    Piece,
     StoredPassage,
+    Value,
     document_id,
     passage_id,
 )
-from tool_server.knowledge.schema import documents, passages
+from tool_server.knowledge.filters import moment, number
+from tool_server.knowledge.language import language_of
+from tool_server.knowledge.rights import INHERITED
+from tool_server.knowledge.schema import bases as profiles
+from tool_server.knowledge.schema import document_values, documents, passages
 from tool_server.settings import Settings
 
+# How long the passages of an old version stay after the index has turned to the new one: a search that began before has
+# ended by then.
+GRACE_S = 60.0
 # In the place of a digest: the document was taken back. Its row stays, so that its number tells the index.
 WITHDRAWN = ""
 
@@ -61,25 +70,36 @@ class Catalogue:
                 sa.func.count(sa.distinct(documents.c.id)),
                 sa.func.count(passages.c.id),
             )
-            .select_from(documents.outerjoin(passages))
+            .select_from(
+                documents.outerjoin(
+                    passages,
+                    sa.and_(
+                        passages.c.document_id == documents.c.id, passages.c.retired_at.is_(None)
+                    ),
+                )
+            )
             .where(documents.c.digest != WITHDRAWN)
             .group_by(documents.c.base)
             .order_by(documents.c.base)
         )
         return self._database.read(lambda db: [Base(*row) for row in db.execute(counted)])
 
-    def has_base(self, name: str) -> bool:
-        if not BASE_NAME.fullmatch(name):
-            return False
-        found = (
-            sa.select(documents.c.id)
-            .where(documents.c.base == name, documents.c.digest != WITHDRAWN)
-            .limit(1)
+    def profiles(self) -> dict[str, Profile]:
+        """What is set for each base, by name: one that was set up or that ever had a document."""
+        return self._database.read(_profiles)
+
+    def set_profile(self, base: str, profile: Profile) -> None:
+        """Holds for the next search: an index knows nothing of it."""
+        row = {"name": base, "profile": profile.model_dump_json(exclude_defaults=True)}
+        self._database.write(
+            lambda db: (
+                db.execute(sa.delete(profiles).where(profiles.c.name == base)),
+                db.execute(sa.insert(profiles).values(row)),
+            )
         )
-        return self._database.read(lambda db: db.scalar(found) is not None)
 
     def put(
-        self, base: str, batch: Sequence[Document], pieces: Mapping[str, Sequence[Section]]
+        self, base: str, batch: Sequence[Document], pieces: Mapping[str, Sequence[Piece]]
     ) -> int:
         """Store documents and their passages (by source id), each instead of its old version; how many changed."""
         return self._database.write(lambda db: _put(db, base, batch, pieces))
@@ -89,22 +109,37 @@ class Catalogue:
         return self._database.write(lambda db: _withdraw(db, base, prefix, keep))
 
     def passages(self, ids: Collection[str]) -> dict[str, StoredPassage]:
-        """The passages of these ids; one that has gone meanwhile is left out."""
-        found = _STORED.where(passages.c.id.in_(ids))
-        return self._database.read(
-            lambda db: {row.id: StoredPassage(**row._mapping) for row in db.execute(found)}
-        )
+        """The passages of these ids; one that has gone meanwhile is left out, one of an old version not yet."""
+        found = _STORED.where(passages.c.id.in_(ids), documents.c.digest != WITHDRAWN)
+        return self._database.read(lambda db: {row.id: _stored(row) for row in db.execute(found)})
 
     def passages_of(self, ids: Collection[str]) -> list[StoredPassage]:
-        """All passages of these documents, each document's in its order."""
-        mine = _STORED.where(passages.c.document_id.in_(ids))
+        """All passages of these documents as they are now, each document's in its order."""
+        mine = _STORED.where(passages.c.document_id.in_(ids), passages.c.retired_at.is_(None))
         found = mine.order_by(passages.c.document_id, passages.c.ordinal)
+        return self._database.read(lambda db: [_stored(row) for row in db.execute(found)])
+
+    def metadata(self, ids: Collection[str]) -> dict[str, dict[str, Value]]:
+        """What is known about these documents, by id."""
+        found = sa.select(documents.c.id, documents.c.metadata).where(documents.c.id.in_(ids))
         return self._database.read(
-            lambda db: [StoredPassage(**row._mapping) for row in db.execute(found)]
+            lambda db: {row.id: json.loads(row.metadata) for row in db.execute(found)}
+        )
+
+    def prune(self, applied: int) -> int:
+        """Remove the old passages of documents whose change the index holds; how many there were."""
+        old = sa.select(passages.c.id).join(documents)
+        old = old.where(
+            passages.c.retired_at < time.time() - GRACE_S, documents.c.sequence <= applied
+        )
+        return self._database.write(
+            lambda db: db.execute(sa.delete(passages).where(passages.c.id.in_(old))).rowcount
         )
 
     def passage_count(self) -> int:
-        counted = sa.select(sa.func.count()).select_from(passages)
+        counted = (
+            sa.select(sa.func.count()).select_from(passages).where(passages.c.retired_at.is_(None))
+        )
         return self._database.read(lambda db: db.scalar(counted)) or 0
 
     def sequence(self) -> int:
@@ -129,10 +164,24 @@ _STORED = sa.select(
     documents.c.source_id,
     documents.c.title.label("document_title"),
     documents.c.url,
+    documents.c.language,
+    documents.c.access,
     passages.c.heading,
     passages.c.ordinal,
+    passages.c.section,
+    passages.c.page,
     passages.c.text,
 ).join(documents)
+
+
+def _stored(row: sa.Row[Any]) -> StoredPassage:
+    values = dict(row._mapping)
+    return StoredPassage(**{**values, "access": tuple(json.loads(values["access"]))})
+
+
+def _profiles(db: sa.Connection) -> dict[str, Profile]:
+    rows = db.execute(sa.select(profiles.c.name, profiles.c.profile))
+    return {row.name: Profile.model_validate_json(row.profile) for row in rows}
 
 
 def url_of(settings: Settings) -> str:
@@ -144,7 +193,7 @@ def _put(
     db: sa.Connection,
     base: str,
     batch: Sequence[Document],
-    pieces: Mapping[str, Sequence[Section]],
+    pieces: Mapping[str, Sequence[Piece]],
 ) -> int:
     """Exchange what has changed in a batch: one statement per table, however many documents."""
     keys = {document_id(base, document.source_id): document for document in batch}
@@ -163,22 +212,48 @@ def _put(
     }
     if not changed:
         return 0
+    _make_base(db, base)
     sequence = _last_sequence(db)
-    db.execute(sa.delete(passages).where(passages.c.document_id.in_(changed)))
-    db.execute(sa.delete(documents).where(documents.c.id.in_(changed)))
+    _retire(db, [key for key in changed if key in held])
+    versions = {key: held[key].version + 1 if key in held else 1 for key in changed}
     rows = [
-        _document_row(key, base, document, held[key].version if key in held else 0, sequence + at)
+        _document_row(key, base, document, versions[key], sequence + at)
         for at, (key, document) in enumerate(changed.items(), start=1)
     ]
-    db.execute(sa.insert(documents), rows)
+    _write(db, documents, [row for row in rows if row["id"] not in held])
+    for row in rows:
+        if row["id"] in held:
+            db.execute(sa.update(documents).where(documents.c.id == row["id"]).values(row))
     parts = [
-        row
+        _passage_rows(key, versions[key], pieces[document.source_id])
         for key, document in changed.items()
-        for row in _passage_rows(key, pieces[document.source_id])
     ]
-    if parts:
-        db.execute(sa.insert(passages), parts)
+    _write(db, passages, [row for part in parts for row in part])
+    values = [_value_rows(key, document) for key, document in changed.items()]
+    _write(db, document_values, [row for part in values for row in part])
     return len(changed)
+
+
+def _make_base(db: sa.Connection, base: str) -> None:
+    if db.scalar(sa.select(profiles.c.name).where(profiles.c.name == base)) is None:
+        row = {"name": base, "profile": Profile().model_dump_json(exclude_defaults=True)}
+        db.execute(sa.insert(profiles).values(row))
+
+
+def _write(db: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        db.execute(sa.insert(table), list(rows))
+
+
+def _retire(db: sa.Connection, keys: Collection[str]) -> None:
+    """The passages of these documents are old from now on."""
+    if not keys:
+        return
+    old = sa.update(passages).where(
+        passages.c.document_id.in_(keys), passages.c.retired_at.is_(None)
+    )
+    db.execute(old.values(retired_at=time.time()))
+    db.execute(sa.delete(document_values).where(document_values.c.document_id.in_(keys)))
 
 
 def _withdraw(db: sa.Connection, base: str, prefix: str, keep: Collection[str]) -> int:
@@ -189,7 +264,7 @@ def _withdraw(db: sa.Connection, base: str, prefix: str, keep: Collection[str]) 
     )
     gone = [row for row in db.execute(found) if row.source_id not in keep]
     for sequence, row in enumerate(gone, start=_last_sequence(db) + 1):
-        db.execute(sa.delete(passages).where(passages.c.document_id == row.id))
+        _retire(db, [row.id])
         changed = {"digest": WITHDRAWN, "version": row.version + 1, "sequence": sequence}
         db.execute(sa.update(documents).where(documents.c.id == row.id).values(changed))
     return len(gone)
@@ -204,6 +279,9 @@ def _document_row(
         "source_id": document.source_id,
         "title": document.title[:500],
         "url": document.url[:1000],
+        "language": language_of(document),
+        "access": json.dumps(document.access or [INHERITED], ensure_ascii=False),
+        "metadata": json.dumps(dict(document.metadata), ensure_ascii=False),
         "digest": document.digest(),
         "version": version + 1,
         "sequence": sequence,
@@ -211,16 +289,32 @@ def _document_row(
     }
 
 
-def _passage_rows(key: str, pieces: Sequence[Section]) -> list[dict[str, Any]]:
+def _passage_rows(key: str, version: int, pieces: Sequence[Piece]) -> Iterable[dict[str, Any]]:
     return [
         {
-            "id": passage_id(key, ordinal),
+            "id": passage_id(key, version, ordinal),
             "document_id": key,
+            "version": version,
             "ordinal": ordinal,
+            "section": piece.section,
+            "page": piece.page,
             "heading": piece.heading[:500],
             "text": piece.text,
         }
         for ordinal, piece in enumerate(pieces)
+    ]
+
+
+def _value_rows(key: str, document: Document) -> Iterable[dict[str, Any]]:
+    return [
+        {
+            "document_id": key,
+            "name": name[:100],
+            "text": str(value),
+            "number": number(value),
+            "time": moment(value),
+        }
+        for name, value in document.metadata.items()
     ]
 
 

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tool_server import logs
 from tool_server.errors import ApiError
-from tool_server.knowledge.index_writer import IndexBusy
+from tool_server.knowledge.index import IndexBusy
 from tool_server.knowledge.ingest import Report, Step
 from tool_server.knowledge.ingest import ingest as run
 from tool_server.knowledge.search import Knowledge

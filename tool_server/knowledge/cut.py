@@ -3,17 +3,17 @@
 import re
 from collections.abc import Iterator
 
-from tool_server.knowledge.document import Document, Section
+from tool_server.knowledge.document import Document, Piece
 
 PARAGRAPH = re.compile(r"\n\s*\n")
 SENTENCE = re.compile(r"(?<=[。！？!?；;\n])|(?<=[.])(?=\s)")
 
 
-def cut(document: Document, limit: int) -> list[Section]:
+def cut(document: Document, limit: int) -> list[Piece]:
     """A document's passages, each at most `limit` characters, under their headings."""
     return [
-        Section(section.heading, text)
-        for section in document.sections
+        Piece(section.heading, text, number, section.page)
+        for number, section in enumerate(document.sections)
         for text in _pack(_units(section.text, limit), limit)
     ]
 

@@ -4,18 +4,27 @@ import hashlib
 import json
 import re
 import uuid
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from tool_server.knowledge.rights import INHERITED
 
 BASE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+type Value = str | float  # of one metadata key; a time is RFC 3339 text
+
 NAMESPACE = uuid.UUID("6f0c9d1e-53c4-5b61-9d0f-2f3c1a7e8b44")
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a document under its path of headings."""
+    """A part of a document under its path of headings; `page` counts from 1 (a slide's or sheet's number too).
+
+    Passages are cut out of sections: those of one section have one parent.
+    """
 
     heading: str
     text: str
+    page: int | None = None
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,10 @@ class Document:
     title: str
     sections: tuple[Section, ...]
     url: str = ""
+    metadata: Mapping[str, Value] = field(default_factory=dict)
+    access: tuple[
+        str, ...
+    ] = ()  # rights that may see it (`rights`); none of its own: whoever may see the base
 
     def digest(self) -> str:
         """Changes when anything of it changes."""
@@ -33,8 +46,18 @@ class Document:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """What `cut` makes of a section: a passage, with the number of its section."""
+
+    heading: str
+    text: str
+    section: int = 0
+    page: int | None = None
+
+
+@dataclass(frozen=True)
 class StoredPassage:
-    """A passage as the catalogue holds it."""
+    """A passage as the catalogue holds it; `section` is the number of the section that it was cut out of."""
 
     id: str
     document_id: str
@@ -45,6 +68,10 @@ class StoredPassage:
     heading: str
     ordinal: int
     text: str
+    section: int = 0
+    page: int | None = None
+    language: str = ""  # of the document: "zh", "en", or "" where it is neither
+    access: tuple[str, ...] = (INHERITED,)
 
     @property
     def title(self) -> str:
@@ -56,5 +83,6 @@ def document_id(base: str, source_id: str) -> str:
     return str(uuid.uuid5(NAMESPACE, f"{base}\n{source_id}"))
 
 
-def passage_id(document: str, ordinal: int) -> str:
-    return str(uuid.uuid5(NAMESPACE, f"{document}\n{ordinal}"))
+def passage_id(document: str, version: int, ordinal: int) -> str:
+    """Another one in each version: until the index has turned to the new one, the old one is found whole."""
+    return str(uuid.uuid5(NAMESPACE, f"{document}\n{version}\n{ordinal}"))

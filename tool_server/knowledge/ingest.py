@@ -8,8 +8,8 @@ from pathlib import Path
 from tool_server.errors import BadRequest
 from tool_server.knowledge.cut import cut
 from tool_server.knowledge.document import BASE_NAME, Document
-from tool_server.knowledge.index_writer import IndexWriter, writing
-from tool_server.knowledge.read import Unreadable, read
+from tool_server.knowledge.index import Writer
+from tool_server.knowledge.parse import Parser, Unreadable
 from tool_server.knowledge.search import Knowledge
 
 # A repair of the web process takes a moment; another ingest takes longer than anybody wants to wait without a word.
@@ -51,7 +51,7 @@ def ingest(
         raise BadRequest(
             "A base's name has 1 to 64 small letters, digits, '-' and '_'.", param="base"
         )
-    with writing(knowledge.index.folder, knowledge.catalogue, wait_s=WAIT_S) as writer:
+    with knowledge.index.writing(knowledge.catalogue, wait_s=WAIT_S) as writer:
         return _Ingest(knowledge, base, writer, progress).run(paths)
 
 
@@ -62,7 +62,7 @@ class _Ingest:
         self,
         knowledge: Knowledge,
         base: str,
-        writer: IndexWriter,
+        writer: Writer,
         progress: Callable[[Step], None],
     ) -> None:
         self._settings = knowledge.settings
@@ -75,16 +75,18 @@ class _Ingest:
 
     def run(self, paths: Sequence[Path]) -> Report:
         files = list(find_files(paths, self._report))
-        for number, (path, source_id) in enumerate(files, start=1):
-            self._take(Step(path, number, len(files), self._report.documents), source_id)
+        with Parser(self._settings) as parser:
+            for number, (path, source_id) in enumerate(files, start=1):
+                step = Step(path, number, len(files), self._report.documents)
+                self._take(step, source_id, parser)
         self._store()
         return self._report
 
-    def _take(self, step: Step, source_id: str) -> None:
+    def _take(self, step: Step, source_id: str, parser: Parser) -> None:
         """All documents of a file, or none and a reason."""
         self._progress(step)
         try:
-            documents = list(read(step.path, source_id, limit=self._settings.knowledge_file_limit))
+            documents = list(parser.documents(step.path, source_id))
         except Unreadable as error:
             self._report.refused.append((step.path, str(error)))
             return

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from tool_server.knowledge.index_writer import IndexBusy, writing
+from tool_server.knowledge.index import IndexBusy
 from tool_server.knowledge.search import Knowledge
 
 log = structlog.get_logger()
@@ -53,7 +53,7 @@ class Repair:
 
     def _repair(self) -> None:
         try:
-            with writing(self._knowledge.index.folder, self._knowledge.catalogue):
+            with self._knowledge.index.writing(self._knowledge.catalogue):
                 log.warning("index.repaired", sequence=self._knowledge.index.applied())
         except IndexBusy:  # an ingest is at it
             return

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from tool_server.access import Asker
 from tool_server.auth import Keys
 from tool_server.knowledge.repair import Repair
-from tool_server.knowledge.search import Knowledge, search
+from tool_server.knowledge.rights import rights_of
+from tool_server.knowledge.search import Knowledge, Question, search
 from tool_server.settings import Settings
 
 log = structlog.get_logger()
@@ -44,12 +45,18 @@ def blueprint(
 
     @routes.post("/search")
     def find() -> Response:
-        keys.require("knowledge")
+        key = keys.require("knowledge")
         started = time.monotonic()
         asked = SearchRequest.model_validate(request.get_json(force=True))
         asker = _asker(asked, resolve_ticket)
         repair.if_behind()
-        result = search(knowledge, asked.query, base=asked.base or None, top_k=asked.top_k)
+        question = Question(
+            asked.query,
+            bases=(asked.base,) if asked.base else (),
+            top_k=asked.top_k,
+            rights=rights_of(asker, key.rights),
+        )
+        result = search(knowledge, question)
         seconds = time.monotonic() - started
         metrics.observe(seconds, found=result.found)
         log.info(
@@ -70,7 +77,7 @@ def blueprint(
 
 
 def _asker(asked: SearchRequest, resolve_ticket: ResolveTicket) -> Asker | None:
-    """Who asks; None for nobody in particular, who may see what is public. All passages are public so far."""
+    """Who asks; None for nobody in particular, who may see what the key may."""
     if not asked.ticket:
         return None
     return resolve_ticket(asked.ticket, asked.app or "", asked.conversation or "")

@@ -4,6 +4,13 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
+bases = sa.Table(
+    "bases",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("profile", sa.Text, nullable=False),  # JSON of `bases.Profile`
+)
+
 documents = sa.Table(
     "documents",
     metadata,
@@ -12,6 +19,9 @@ documents = sa.Table(
     sa.Column("source_id", sa.String(500), nullable=False),
     sa.Column("title", sa.String(500), nullable=False),
     sa.Column("url", sa.String(1000), nullable=False, default=""),
+    sa.Column("language", sa.String(2), nullable=False, default=""),
+    sa.Column("access", sa.Text, nullable=False),  # JSON list of rights
+    sa.Column("metadata", sa.Text, nullable=False, default="{}"),  # JSON, as it was given
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("sequence", sa.Integer, nullable=False),  # the change that wrote it
@@ -20,13 +30,31 @@ documents = sa.Table(
 )
 sa.Index("documents_sequence", documents.c.sequence)
 
+# The metadata once more, a row for each key, for conditions: as text, and as number or time where it is one.
+document_values = sa.Table(
+    "document_values",
+    metadata,
+    sa.Column("document_id", sa.String(36), sa.ForeignKey("documents.id"), primary_key=True),
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("number", sa.Float),
+    sa.Column("time", sa.Float),  # seconds since 1970
+)
+sa.Index("document_values_name", document_values.c.name, document_values.c.text)
+
+# Of an old version the passages stay until the index has turned to the new one; `retired_at` is set then.
 passages = sa.Table(
     "passages",
     metadata,
-    sa.Column("id", sa.String(36), primary_key=True),  # uuid5 of document and ordinal
+    sa.Column("id", sa.String(36), primary_key=True),  # uuid5 of document, version and ordinal
     sa.Column("document_id", sa.String(36), sa.ForeignKey("documents.id"), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
     sa.Column("ordinal", sa.Integer, nullable=False),
+    sa.Column("section", sa.Integer, nullable=False),
+    sa.Column("page", sa.Integer),
     sa.Column("heading", sa.String(500), nullable=False),
     sa.Column("text", sa.Text, nullable=False),
+    sa.Column("retired_at", sa.Float),
 )
+sa.Index("passages_retired", passages.c.retired_at)
 sa.Index("passages_document", passages.c.document_id, passages.c.ordinal)

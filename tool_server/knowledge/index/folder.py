@@ -1,4 +1,4 @@
-"""The index's folder, and which build in it is the current one; for `index`, which searches, and `index_writer`."""
+"""The index's folder, and which build in it is the current one; for `embedded`, which searches, and `writer`."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import tantivy
 
 # What a build was made for; another value means that it has to be made anew.
-FORMAT = f"1-{version('tantivy')}"
+FORMAT = f"2-{version('tantivy')}"
 
 
 @dataclass(frozen=True)

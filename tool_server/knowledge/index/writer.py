@@ -13,16 +13,13 @@ from contextlib import contextmanager
 import tantivy
 
 from tool_server.knowledge.catalogue import Catalogue, Change
-from tool_server.knowledge.index_folder import IndexFolder
+from tool_server.knowledge.index import IndexBusy
+from tool_server.knowledge.index.folder import IndexFolder
 from tool_server.knowledge.tokens import tokenize
 
 WRITER_BYTES = 64 * 1024 * 1024
 CHANGES_PER_COMMIT = 500
 RETRY_S = 0.05
-
-
-class IndexBusy(Exception):
-    """Another process writes the index."""
 
 
 @contextmanager
@@ -65,6 +62,7 @@ class IndexWriter:
     def sync(self) -> None:
         """Take over what changed in the catalogue since."""
         self._sequence = self._take_over(self._name, self._sequence, publish=True)
+        self._catalogue.prune(self._sequence)
 
     def close(self) -> None:
         if self._writer is not None:
@@ -110,6 +108,8 @@ class IndexWriter:
                     id=passage.id,
                     document=passage.document_id,
                     base=passage.base,
+                    language=passage.language,
+                    access=list(passage.access),
                     content=" ".join(tokenize(passage.text)),
                     title=" ".join(tokenize(passage.title)),
                 )
@@ -121,6 +121,8 @@ def build_schema() -> "tantivy.Schema":
     builder.add_text_field("id", stored=True, tokenizer_name="raw")
     builder.add_text_field("document", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("base", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("language", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("access", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("content", tokenizer_name="whitespace", index_option="freq")
     builder.add_text_field("title", tokenizer_name="whitespace", index_option="freq")
     return builder.build()

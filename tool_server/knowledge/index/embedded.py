@@ -1,0 +1,140 @@
+"""The embedded index on tantivy, searched by `search` in any process; `writer` keeps it up to the catalogue."""
+
+import math
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import tantivy
+
+from tool_server.knowledge.catalogue import Catalogue
+from tool_server.knowledge.index import Fields, Hit, Scope
+from tool_server.knowledge.index.folder import IndexFolder
+from tool_server.knowledge.index.writer import IndexWriter, writing
+from tool_server.knowledge.rights import EVERYTHING, INHERITED
+
+# The largest value of BM25's term-frequency part: k1 + 1 with tantivy's k1 of 1.2.
+HIGHEST_TERM_SCORE = 2.2
+
+
+class Embedded:
+    """The index below `path`; open one per process. A commit of any process is seen by the next search."""
+
+    def __init__(self, path: Path) -> None:
+        self.folder = IndexFolder(path)
+        self._lock = threading.Lock()
+        self._opened: _Opened | None = None
+
+    def applied(self) -> int:
+        """Number of the last change that the index holds; -1 where there is none that can be searched."""
+        opened = self._open()
+        return -1 if opened is None else opened.sequence
+
+    def passage_count(self) -> int:
+        opened = self._open()
+        return 0 if opened is None else int(opened.index.searcher().num_docs)
+
+    def search(self, tokens: Sequence[str], scope: Scope, *, limit: int) -> list[Hit]:
+        """The best passages for a question's tokens, best first; nothing where there is no index yet."""
+        opened = self._open()
+        if opened is None or not tokens or not scope.bases:
+            return []
+        searcher = opened.index.searcher()
+        found = searcher.search(_query(opened.index.schema, tokens, scope), limit, count=False)
+        heaviest = max(fields.content + fields.title for fields in scope.bases.values())
+        highest = sum(self.weights(tokens).values()) * HIGHEST_TERM_SCORE * heaviest
+        return [
+            Hit(str(searcher.doc(address)["id"][0]), min(1.0, float(score) / highest))
+            for score, address in found.hits
+        ]
+
+    def writing(
+        self, catalogue: Catalogue, *, wait_s: float = 0.0
+    ) -> AbstractContextManager[IndexWriter]:
+        return writing(self.folder, catalogue, wait_s=wait_s)
+
+    def close(self) -> None:
+        """Nothing is held open but files, which the kernel closes."""
+
+    def weights(self, tokens: Sequence[str]) -> dict[str, float]:
+        """How much each token tells (BM25's idf); one that no passage holds tells most."""
+        opened = self._open()
+        if opened is None:
+            return dict.fromkeys(tokens, 1.0)
+        searcher = opened.index.searcher()
+        total = searcher.num_docs
+        return {token: _idf(searcher.doc_freq("content", token), total) for token in tokens}
+
+    def _open(self) -> "_Opened | None":
+        """The index as it is now, opened anew after a commit; None where it is missing or damaged."""
+        current = self.folder.current()
+        if current is None:
+            return None
+        with self._lock:
+            opened = self._opened
+            if opened is None or (opened.name, opened.sequence) != (current.name, current.sequence):
+                index = self.folder.open(current.name)
+                opened = None if index is None else _Opened(current.name, current.sequence, index)
+                self._opened = opened
+            return opened
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A build that this process searches, as it was after one change."""
+
+    name: str
+    sequence: int
+    index: "tantivy.Index"
+
+
+def _query(schema: tantivy.Schema, tokens: Sequence[str], scope: Scope) -> tantivy.Query:
+    """Any of the tokens, and inside the scope; built of term queries, so that no character of a question is syntax."""
+    must, should = tantivy.Occur.Must, tantivy.Occur.Should
+    alike: dict[Fields, list[str]] = {}
+    for base, fields in scope.bases.items():
+        alike.setdefault(fields, []).append(base)
+    groups = [
+        tantivy.Query.boolean_query(
+            [(must, _within(schema, "base", bases)), (must, _anywhere(schema, tokens, fields))]
+        )
+        for fields, bases in alike.items()
+    ]
+    inside = []
+    if EVERYTHING not in scope.rights:
+        inside.append((must, _within(schema, "access", [*scope.rights, INHERITED])))
+    if scope.languages:
+        inside.append((must, _within(schema, "language", scope.languages)))
+    matching = groups[0]
+    if len(groups) > 1:
+        matching = tantivy.Query.boolean_query([(should, group) for group in groups])
+    return tantivy.Query.boolean_query([*inside, (must, matching)]) if inside else matching
+
+
+def _anywhere(schema: tantivy.Schema, tokens: Sequence[str], fields: Fields) -> tantivy.Query:
+    """Any of the tokens in content or title, each field with its weight."""
+    terms = []
+    for field, weight in (("content", fields.content), ("title", fields.title)):
+        if not weight:
+            continue
+        for token in tokens:
+            query = _term(schema, field, token)
+            weighed = query if weight == 1 else tantivy.Query.boost_query(query, weight)
+            terms.append((tantivy.Occur.Should, weighed))
+    return tantivy.Query.boolean_query(terms)
+
+
+def _within(schema: tantivy.Schema, field: str, values: Iterable[str]) -> tantivy.Query:
+    """The field holds one of the values; counts nothing."""
+    any_of = tantivy.Query.term_set_query(schema, field, list(values))
+    return tantivy.Query.const_score_query(any_of, 0.0)
+
+
+def _term(schema: tantivy.Schema, field: str, token: str) -> tantivy.Query:
+    return tantivy.Query.term_query(schema, field, token, index_option="freq")
+
+
+def _idf(frequency: int, total: int) -> float:
+    return math.log(1 + (total - frequency + 0.5) / (frequency + 0.5))
