@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
 from playground.processes import environment, free_ports
+from tests.waiting import wait_for
 from tool_server.supervisor import HEALTHY_S, LONGEST_PAUSE_S, next_pause
 
 
@@ -27,13 +26,6 @@ def test_a_process_that_dies_at_once_waits_longer_each_time() -> None:
     assert pauses == sorted(pauses)
     assert pauses[0] < 1
     assert pauses[-1] == LONGEST_PAUSE_S
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def ready(url: str) -> bool:

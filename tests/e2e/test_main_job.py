@@ -2,8 +2,6 @@
 
 import io
 import time
-from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
@@ -11,16 +9,10 @@ from rich.console import Console
 
 from playground.script import play
 from playground.stage import Stage
+from tests.waiting import wait_for
 
 QUESTION = "停车多少钱？"
 ANSWER = "员工可在地下 1 层停车，每月收费 120 元。"
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def done(stage: Stage, msg_id: str) -> bool:

@@ -15,7 +15,8 @@ import pytest
 from playground.processes import environment, free_ports
 from tests.fakes.upstream import FakeUpstream
 from tests.model import tiny
-from tests.model.upstream_server import UpstreamServer, wait_for
+from tests.model.upstream_server import UpstreamServer
+from tests.waiting import wait_for
 
 
 @dataclass

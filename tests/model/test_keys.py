@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -15,13 +15,12 @@ from openai.types.chat import ChatCompletion
 from playground.processes import environment
 from tests.model import tiny
 from tests.model.conftest import Server, serving
+from tests.waiting import wait_for
 from tool_server import key_changes, key_file
 from tool_server.key_file import Key, digest, new_secret
 
 # An answer that nobody waits for the end of: at some hundred tokens a second it takes half a minute and more.
 LONG = 15000
-# The server looks at the file, and at its silent clients, once a second; the rest is for a machine that is busy.
-FOLLOWS_S = 10.0
 CLIENT = """
 import sys, time, httpx
 url, key, stream = sys.argv[1:]
@@ -111,13 +110,6 @@ class Office:
 
 def bearer(secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
-
-
-def wait_for(check: Callable[[], bool], timeout_s: float = FOLLOWS_S) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not check():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_openais_client_knows_each_refusal_by_its_class(office: Office) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.upstream import WORDS, FakeUpstream, Plan
-from tests.model.upstream_server import UpstreamServer, text_of, wait_for
+from tests.model.upstream_server import UpstreamServer, text_of
+from tests.waiting import wait_for
 
 TEXT = "".join(WORDS)
 

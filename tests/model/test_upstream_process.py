@@ -15,7 +15,7 @@ import pytest
 from playground.processes import environment, free_ports
 from tests.fakes.upstream import FakeUpstream, Plan
 from tests.model.conftest import Server
-from tests.model.upstream_server import wait_for
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.thorough
 

@@ -1,14 +1,13 @@
 """A tool server whose model is upstream, in the test's own process: real HTTP on both sides, no engine."""
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from playground.serving import Server
+from tests.waiting import wait_for
 from tool_server.app import create_app
 from tool_server.migrate import migrate
 from tool_server.model.upstream_urls import host
@@ -102,12 +101,3 @@ class UpstreamServer:
 def text_of(chunks: list[dict[str, Any]], field: str = "content") -> str:
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks if chunk.get("choices")]
     return "".join(delta.get(field) or "" for delta in deltas)
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 10) -> float:
-    """Seconds until it was so."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() < started + timeout_s, "it did not happen in time"
-        time.sleep(0.02)
-    return time.monotonic() - started

@@ -4,7 +4,8 @@ import pytest
 
 from playground.stage import Stage
 from tests.fakes.dify import FakeDify, Script
-from tests.reliability.waiting import USERS, answers, events, settle_down, state, wait_for
+from tests.reliability.waiting import USERS, answers, events, settle_down, state
+from tests.waiting import wait_for
 
 LATE = 2.3  # seconds after which an answer is pushed on this stage
 

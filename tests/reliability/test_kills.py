@@ -9,7 +9,8 @@ import pytest
 
 from playground.stage import Stage
 from tests.fakes.dify import FakeDify, Script
-from tests.reliability.waiting import USERS, answers, events, reasons, settle_down, wait_for
+from tests.reliability.waiting import USERS, answers, events, reasons, settle_down
+from tests.waiting import wait_for
 
 PROCESSES = ("worker", "web")
 SOAK = os.environ.get("TEST_SOAK", "") not in ("", "0")

@@ -2,24 +2,14 @@
 
 import itertools
 import time
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 
 from playground.stage import Stage
+from tests.waiting import wait_for
 
 USERS = (f"reliable{number:03d}" for number in itertools.count())
-
-
-def wait_for(
-    condition: Callable[[], Any], timeout_s: float = 20.0, why: Callable[[], Any] = lambda: ""
-) -> None:
-    """Until the condition holds; past the time the test fails and tells what `why` finds."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not happen in time: {why()}"
-        time.sleep(0.02)
 
 
 def answers(stage: Stage, user: str) -> list[str]:

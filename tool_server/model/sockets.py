@@ -1,10 +1,13 @@
-"""The server's side of a Unix socket, for engine and auxiliary models: listening, and what waits to be sent."""
+"""The server's side of a Unix socket, for engine and auxiliary models: listening, and what waits to be sent.
+
+Both sides read lines with `lines`; `link` is the other side.
+"""
 
 import contextlib
 import itertools
 import queue
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import structlog
@@ -14,6 +17,19 @@ log = structlog.get_logger()
 # Messages that wait for a client that does not read; with one more it is let go, and never holds up a step.
 OUTBOX = 4096
 BACKLOG = 16
+
+
+class WireError(Exception):
+    """The other side sent something that is not of this protocol."""
+
+
+def lines(connection: socket.socket, limit: int) -> Iterator[bytes]:
+    """All lines of at most `limit` bytes until the other side closes. Raises `WireError`, `OSError`."""
+    with connection.makefile("rb") as file:
+        while line := file.readline(limit):
+            if not line.endswith(b"\n"):
+                raise WireError("a line is cut or too long")
+            yield line
 
 
 def listen(path: Path) -> socket.socket:

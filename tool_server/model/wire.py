@@ -10,16 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from tool_server.model.sockets import WireError, lines
+
 # The engine listens here, below the run directory.
 SOCKET = "engine.sock"
 # A line holds a whole prompt, or one step's tokens of all requests; longer ones are a fault.
 LINE_LIMIT = 16 * 1024 * 1024
 
 FinishReason = Literal["stop", "length", "error"]
-
-
-class WireError(Exception):
-    """The other side sent something that is not of this protocol."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +123,4 @@ def decode(line: bytes) -> Message:
 
 def read(connection: socket.socket) -> Iterator[Message]:
     """All messages until the other side closes. Raises `WireError`, `OSError`."""
-    with connection.makefile("rb") as lines:
-        while line := lines.readline(LINE_LIMIT):
-            if not line.endswith(b"\n"):
-                raise WireError("a line is cut or too long")
-            yield decode(line)
+    return map(decode, lines(connection, LINE_LIMIT))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import wait_for
 from tool_server.model.aux.batches import pack
 from tool_server.model.aux.executor import Executor
 from tool_server.model.aux.kinds import Kind
@@ -45,13 +46,6 @@ def registry(load: Callable[[Kind], Model], budget: int = 100, idle_s: float = 0
 
 def admit(registry: Registry, kind: Kind, tokens: int = 1) -> bool:
     return not isinstance(registry.admit("x", kind, tokens), Refused)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def use(registry: Registry, kind: Kind) -> None:

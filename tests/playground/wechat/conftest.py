@@ -1,6 +1,5 @@
 """A platform stand-in in this process, and a small product that answers its callbacks."""
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -128,10 +127,3 @@ def push(api: httpx.Client, text: str, *, access: str = "", **more: object) -> d
     body = {"touser": "zhang", "msgtype": "text", "agentid": 7, "text": {"content": text}, **more}
     query = {"access_token": access or token(api)}
     return dict(api.post("/cgi-bin/message/send", params=query, json=body).json())
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float = 12) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)

@@ -20,7 +20,8 @@ from playground.wechat.attack import KINDS
 from playground.wechat.ledger import Ledger
 from playground.wechat.platform import Platform
 from playground.wechat.shelf import Shelf
-from tests.playground.wechat.conftest import CONFIG, Product, wait_for
+from tests.playground.wechat.conftest import CONFIG, Product
+from tests.waiting import wait_for
 
 
 def waited(act: Callable[[], Any], user: str, api: httpx.Client) -> tuple[list[str], float]:

@@ -12,7 +12,8 @@ from flask import Response
 from playground.wechat.crypto import Secrets
 from playground.wechat.message import KINDS
 from playground.wechat.platform import Platform
-from tests.playground.wechat.conftest import Make, Product, texts, wait_for
+from tests.playground.wechat.conftest import Make, Product, texts
+from tests.waiting import wait_for
 
 
 def outcomes(platform: Platform, msg_id: str = "") -> list[str]:

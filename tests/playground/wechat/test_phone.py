@@ -14,7 +14,8 @@ from playground.serving import Server
 from playground.wechat.config import Config, read_config
 from playground.wechat.phone import create_app
 from playground.wechat.platform import Platform
-from tests.playground.wechat.conftest import CONFIG, Make, Product, wait_for
+from tests.playground.wechat.conftest import CONFIG, Make, Product
+from tests.waiting import wait_for
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium", path="/usr/bin")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")

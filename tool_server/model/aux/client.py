@@ -1,37 +1,15 @@
-"""The web's side of the aux socket: one connection for all requests of this process; used by the routes and the guard.
+"""The web's side of the aux socket: the requests of this process, each with its answer; used by routes and guard."""
 
-An aux process that is away costs a 503 at once; the next request tries again, so nothing has to be restarted here.
-"""
-
-import contextlib
 import queue
 import secrets
-import socket
-import struct
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
 from tool_server.errors import ApiError, BadRequest, Busy, NotFound, Unavailable
-from tool_server.model.aux.wire import (
-    Answer,
-    Cancel,
-    Command,
-    Refused,
-    WireError,
-    encode,
-    read,
-)
+from tool_server.model.aux.wire import Answer, Cancel, Command, Refused, encode, read
+from tool_server.model.link import RETRY_AFTER_S, Link
 
-log = structlog.get_logger()
-
-CONNECT_S = 1.0
-# A write that the other side does not read for this long means that it hangs.
-SEND_S = 30.0
-RETRY_AFTER_S = 2
 # How often it is looked whether the caller is still there.
 TICK_S = 0.25
 AWAY = "The auxiliary models are being started; try again in a moment."
@@ -56,14 +34,13 @@ def new_id() -> str:
 
 
 class AuxClient:
-    """Connects with the first request, and again after a loss."""
+    """Sends commands and hands out their answers."""
 
     def __init__(self, path: Path, timeout_s: float) -> None:
-        self._path = path
         self._timeout_s = timeout_s
-        self._lock = threading.Lock()
-        self._peer: socket.socket | None = None
-        self._waiting: dict[str, tuple[socket.socket, Answers]] = {}
+        self._link: Link[Command | Answer, Answers] = Link(
+            path, read, take=self._take, lost=lambda answers: answers.put(None), away=AWAY
+        )
 
     def ask[A: Answer](
         self, command: Command, kind: type[A], gone: Callable[[], bool] = lambda: False
@@ -73,11 +50,11 @@ class AuxClient:
         Raises `Unavailable` (away, loading, lost), `Busy`, `BadRequest` and `ClientGone`.
         """
         answers: Answers = queue.SimpleQueue()
-        self._send(command, answers)
+        self._link.send(command.id, encode(command), answers)
         try:
             answer = self._wait(answers, gone)
         except BaseException:
-            self._cancel(command.id)
+            self._link.cancel(command.id, encode(Cancel(command.id)))
             raise
         if isinstance(answer, Refused):
             raise refusal(answer)
@@ -95,65 +72,10 @@ class AuxClient:
                     raise ClientGone("The client went away.") from None
         raise Unavailable(SLOW, retry_after=RETRY_AFTER_S)
 
-    def _send(self, command: Command, answers: Answers) -> None:
-        line = encode(command)
-        with self._lock:
-            peer = self._connected()
-            self._waiting[command.id] = (peer, answers)
-            try:
-                peer.sendall(line)
-            except OSError:
-                self._waiting.pop(command.id, None)
-                with contextlib.suppress(OSError):  # a half-sent line: the connection is of no use
-                    peer.shutdown(socket.SHUT_RDWR)
-                self._peer = None
-                raise Unavailable(AWAY, retry_after=RETRY_AFTER_S) from None
-
-    def _cancel(self, request_id: str) -> None:
-        with self._lock:
-            known = self._waiting.pop(request_id, None)
-            if known is not None and self._peer is not None:
-                with contextlib.suppress(OSError):
-                    self._peer.sendall(encode(Cancel(request_id)))
-
-    def _connected(self) -> socket.socket:
-        """The connection, made if there is none; called with the lock."""
-        if self._peer is not None:
-            return self._peer
-        peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        peer.settimeout(CONNECT_S)
-        try:
-            peer.connect(str(self._path))
-        except OSError:
-            peer.close()
-            raise Unavailable(AWAY, retry_after=RETRY_AFTER_S) from None
-        peer.settimeout(None)
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(SEND_S))
-        threading.Thread(target=self._read, args=(peer,), name="aux", daemon=True).start()
-        self._peer = peer
-        return peer
-
-    def _read(self, peer: socket.socket) -> None:
-        try:
-            for message in read(peer):
-                waiting = self._waiting.pop(message.id, None)
-                if waiting is not None:
-                    waiting[1].put(message)  # type: ignore[arg-type]  # a command is no answer: `ask` checks
-        except (WireError, OSError) as error:
-            log.warning("aux.lost", reason=str(error))
-        finally:
-            self._lose(peer)
-
-    def _lose(self, peer: socket.socket) -> None:
-        """The process has gone: whoever waits is told, the next request connects anew."""
-        with self._lock:
-            if self._peer is peer:
-                self._peer = None
-            lost = [name for name, (other, _) in self._waiting.items() if other is peer]
-            answers = [self._waiting.pop(name)[1] for name in lost]
-        peer.close()
-        for waiting in answers:
-            waiting.put(None)
+    def _take(self, message: Command | Answer) -> None:
+        answers = self._link.done(message.id)
+        if answers is not None:
+            answers.put(message)  # type: ignore[arg-type]  # a command is no answer: `ask` checks
 
 
 def refusal(refused: Refused) -> ApiError:
@@ -174,7 +96,3 @@ def refusal(refused: Refused) -> ApiError:
     failed = ApiError(refused.message, code="model_failed")
     failed.retry = True
     return failed
-
-
-def _timeval(seconds: float) -> bytes:
-    return struct.pack("ll", int(seconds), 0)

@@ -20,9 +20,9 @@ from tool_server.model.aux.kinds import Kind
 from tool_server.model.aux.registry import Limits, Registry
 from tool_server.model.aux.service import Service
 from tool_server.model.aux.status import Status
-from tool_server.model.aux.wire import SOCKET, Answer, WireError, encode, read
+from tool_server.model.aux.wire import SOCKET, Answer, encode, read
 from tool_server.model.aux.work import Runner
-from tool_server.model.sockets import Connection, listen
+from tool_server.model.sockets import Connection, WireError, listen
 from tool_server.parent import follow_parent
 from tool_server.settings import Settings
 

@@ -28,9 +28,9 @@ from tool_server.model.aux.wire import (
     Transcribe,
     Transcript,
     Vectors,
-    WireError,
 )
 from tool_server.model.aux.work import Job, Prompt, Runner, Sound, Text
+from tool_server.model.sockets import WireError
 
 log = structlog.get_logger()
 

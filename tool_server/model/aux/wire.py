@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from tool_server.model.sockets import WireError, lines
+
 # A line holds a whole recording (40 MB at most, as base64), or the vectors of one request.
 LINE_LIMIT = 64 * 1024 * 1024
 
@@ -18,10 +20,6 @@ LINE_LIMIT = 64 * 1024 * 1024
 SOCKET = "aux.sock"
 
 type RefusedCode = Literal["busy", "loading", "not_loaded", "not_served", "bad_input", "failed"]
-
-
-class WireError(Exception):
-    """The other side sent something that is not of this protocol."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +161,4 @@ def decode(line: bytes) -> Command | Answer:
 
 def read(connection: socket.socket) -> Iterator[Command | Answer]:
     """All messages until the other side closes. Raises `WireError`, `OSError`."""
-    with connection.makefile("rb") as lines:
-        while line := lines.readline(LINE_LIMIT):
-            if not line.endswith(b"\n"):
-                raise WireError("a line is cut or too long")
-            yield decode(line)
+    return map(decode, lines(connection, LINE_LIMIT))

@@ -18,7 +18,7 @@ from tool_server.model.engine.grammar import Grammars
 from tool_server.model.engine.intake import Intake
 from tool_server.model.engine.load import load
 from tool_server.model.engine.sequential import Sequential
-from tool_server.model.sockets import Connection, listen
+from tool_server.model.sockets import Connection, WireError, listen
 from tool_server.model.wire import (
     SOCKET,
     Cancel,
@@ -26,7 +26,6 @@ from tool_server.model.wire import (
     Message,
     Step,
     Submit,
-    WireError,
     encode,
     read,
 )
