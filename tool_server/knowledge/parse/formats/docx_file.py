@@ -1,0 +1,173 @@
+"""Word: headings by style, paragraphs, lists, tables row by row, text boxes; without headers, footers and comments."""
+
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import docx
+from docx.document import Document as Word
+from docx.oxml.ns import qn
+from docx.styles.style import BaseStyle
+
+from tool_server.knowledge.document import Document
+from tool_server.knowledge.parse.file import File, moment
+from tool_server.knowledge.parse.numbered import numbered
+from tool_server.knowledge.parse.outline import Outline, titled
+from tool_server.knowledge.parse.rows import Counter, table_text
+
+type Element = Any  # lxml's elements have no types of their own
+
+HEADING = re.compile(r"(?:heading|标题)\s*([1-9])", re.IGNORECASE)
+TITLE = re.compile(r"title|标题|文档标题", re.IGNORECASE)
+LIST = re.compile(r"list|列表|项目符号", re.IGNORECASE)
+CONTENTS = re.compile(r"toc\s*\d|目录", re.IGNORECASE)
+INHERITED = 10  # styles that one may be based on, one on the other
+
+PARAGRAPH, TABLE, ROW, CELL = (qn(f"w:{name}") for name in ("p", "tbl", "tr", "tc"))
+BOX = qn("w:txbxContent")
+# Word writes a drawing twice, once for old programs.
+FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+TEXTS = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
+
+
+def read(file: File) -> Iterator[Document]:
+    """One document."""
+    word = docx.Document(io.BytesIO(file.content))
+    text = _Text(word, Counter(file.limits))
+    for element in _blocks(word.element.body):
+        text.take(element)
+    sections = text.outline.sections()
+    if not text.headed:
+        lines = [(line, None) for section in sections for line in section.text.split("\n")]
+        sections = numbered(lines) or sections
+    heading, sections = titled(sections)
+    about = word.core_properties
+    metadata = {
+        "author": about.author,
+        "created": moment(about.created),
+        "modified": moment(about.modified),
+    }
+    yield file.document(sections, kind="docx", title=text.title or heading, metadata=metadata)
+
+
+class _Text:
+    """A document's text, gathered from its beginning to its end."""
+
+    def __init__(self, word: Word, counter: Counter) -> None:
+        self.outline = Outline()
+        self.title = ""
+        self.headed = False
+        self._counter = counter
+        self._styles = {style.style_id: _role(style) for style in word.styles}
+
+    def take(self, element: Element) -> None:
+        if element.tag == TABLE:
+            self.outline.paragraph(table_text(_cells(element), self._counter))
+            return
+        role = self._role_of(element)
+        text = _text_of(element).strip()
+        if role == "contents" or not text:
+            pass
+        elif role == "title" and not self.title:
+            self.title = text
+        elif role.isdigit():
+            self.headed = True
+            self.outline.heading(int(role), text)
+        else:
+            self.outline.line(f"- {text}" if role == "list" else text)
+            if role != "list":
+                self.outline.line("")
+        for box in _boxes(element):
+            for inner in _blocks(box):
+                self.take(inner)
+
+    def _role_of(self, paragraph: Element) -> str:
+        properties = paragraph.pPr
+        if properties is None:
+            return ""
+        level = properties.find(qn("w:outlineLvl"))
+        if level is not None and level.get(qn("w:val"), "9") in "012345678":
+            return str(int(level.get(qn("w:val"))) + 1)
+        role = self._styles.get(properties.style or "", "")
+        return "list" if not role and properties.numPr is not None else role
+
+
+def _role(style: BaseStyle) -> str:
+    """What a style says about its paragraphs: a heading's level as a digit, "title", "list", "contents", or nothing."""
+    for _ in range(INHERITED):
+        name = str(style.name or "")
+        if match := HEADING.fullmatch(name):
+            return match[1]
+        for role, pattern in (("title", TITLE), ("contents", CONTENTS)):
+            if pattern.fullmatch(name):
+                return role
+        if LIST.match(name) and name.lower() != "list paragraph":
+            return "list"
+        level = style.element.find(f"{qn('w:pPr')}/{qn('w:outlineLvl')}")
+        if level is not None and (value := level.get(qn("w:val"), "9")) in "012345678":
+            return str(int(value) + 1)
+        base = getattr(style, "base_style", None)
+        if base is None:
+            return ""
+        style = base
+    return ""
+
+
+def _blocks(parent: Element) -> Iterator[Element]:
+    """Paragraphs and tables, also those in content controls and the like."""
+    stack = list(reversed(parent))
+    while stack:
+        element = stack.pop()
+        if element.tag in (PARAGRAPH, TABLE):
+            yield element
+        elif element.tag != FALLBACK:
+            stack.extend(reversed(element))
+
+
+def _text_of(paragraph: Element) -> str:
+    """A paragraph's text as it is read; without what was deleted, and without text boxes."""
+    parts: list[str] = []
+    stack = list(reversed(paragraph))
+    while stack:
+        element = stack.pop()
+        if element.tag == qn("w:t"):
+            parts.append(element.text or "")
+        elif element.tag in TEXTS:
+            parts.append(TEXTS[element.tag])
+        elif element.tag not in (BOX, FALLBACK, qn("w:pPr"), qn("w:del")):
+            stack.extend(reversed(element))
+    return "".join(parts)
+
+
+def _boxes(paragraph: Element) -> Iterator[Element]:
+    """Text boxes that hang on a paragraph; the drawings for old programs hold them again."""
+    stack = list(reversed(paragraph))
+    while stack:
+        element = stack.pop()
+        if element.tag == BOX:
+            yield element
+        elif element.tag != FALLBACK:
+            stack.extend(reversed(element))
+
+
+def _cells(table: Element) -> list[list[str]]:
+    """The rows; a cell over several columns stands in the first, one over several rows in each."""
+    rows: list[list[str]] = []
+    for row in table.iterchildren(ROW):
+        cells: list[str] = []
+        for cell in row.iterchildren(CELL):
+            properties = cell.tcPr
+            text = " ".join(_text_of(paragraph) for paragraph in cell.iter(PARAGRAPH))
+            merged = properties.find(qn("w:vMerge")) if properties is not None else None
+            if merged is not None and merged.get(qn("w:val")) != "restart" and rows:
+                text = rows[-1][len(cells)] if len(cells) < len(rows[-1]) else text
+            cells.append(text)
+            span = (
+                properties.gridSpan.val
+                if properties is not None and properties.gridSpan is not None
+                else 1
+            )
+            cells += [""] * min(span - 1, 100)
+        rows.append(cells)
+    return rows
