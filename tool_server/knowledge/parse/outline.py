@@ -50,13 +50,18 @@ class Outline:
         self._lines.clear()
 
 
-def titled(sections: Sequence[Section]) -> tuple[str, list[Section]]:
-    """A single heading above all sections is the document's title, and no part of their headings any more."""
+def titled(sections: Sequence[Section], title: str = "") -> tuple[str, list[Section]]:
+    """A single heading above all sections is the document's title, and no part of their headings any more.
+
+    A document that says its `title` elsewhere keeps both, where the title does not hold the heading.
+    """
     tops = {section.heading.split(SEPARATOR)[0] for section in sections}
     if len(tops) != 1 or tops == {""}:
-        return "", list(sections)
-    (title,) = tops
-    return title, [
-        replace(section, heading=section.heading.removeprefix(title).removeprefix(SEPARATOR))
+        return title, list(sections)
+    (top,) = tops
+    if title and top not in title:
+        return title, list(sections)
+    return title or top, [
+        replace(section, heading=section.heading.removeprefix(top).removeprefix(SEPARATOR))
         for section in sections
     ]

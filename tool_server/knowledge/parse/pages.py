@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-# Lines at either end of a page that may be a header or footer.
+# Lines at either end of a page that may be a header or footer; of a short page, a quarter.
 REACH = 3
 PAGES = 3
 SHARE = 0.6
@@ -23,8 +23,12 @@ def without_margins(pages: Sequence[list[str]]) -> list[list[str]]:
 
 def _ends(lines: Sequence[str]) -> list[int]:
     """The places of a page's first and last lines."""
-    count = len(lines)
-    return sorted({*range(min(REACH, count)), *range(max(0, count - REACH), count)})
+    count, reach = len(lines), _reach(lines)
+    return sorted({*range(reach), *range(count - reach, count)})
+
+
+def _reach(lines: Sequence[str]) -> int:
+    return min(REACH, (len(lines) + 2) // 4)
 
 
 def _sign(line: str) -> str:
@@ -34,9 +38,9 @@ def _sign(line: str) -> str:
 
 def _inner(lines: Sequence[str], common: set[str]) -> list[str]:
     """From either end only as far as the lines are common ones, so that the text keeps its own repetitions."""
-    begin, end = 0, len(lines)
-    while begin < min(REACH, end) and _sign(lines[begin]) in common:
+    begin, end, reach = 0, len(lines), _reach(lines)
+    while begin < reach and _sign(lines[begin]) in common:
         begin += 1
-    while end > max(begin, len(lines) - REACH) and _sign(lines[end - 1]) in common:
+    while end > max(begin, len(lines) - reach) and _sign(lines[end - 1]) in common:
         end -= 1
     return list(lines[begin:end])

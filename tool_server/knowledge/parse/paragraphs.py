@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from statistics import quantiles
 
 # A line that reaches this far across the page was broken by its width; a shorter one ends its paragraph.
 FULL = 0.8
@@ -20,7 +19,7 @@ def joined(lines: Sequence[str]) -> list[str]:
     """A page's lines as paragraphs and headings."""
     kept = [line.strip() for line in lines if line.strip()]
     widths = [_width(line) for line in kept]
-    full = FULL * (quantiles(widths, n=10)[-1] if len(widths) > 1 else 0)
+    full = FULL * (sorted(widths)[int(0.9 * len(widths))] if widths else 0)
     paragraphs: list[str] = []
     goes_on = False
     for line, width in zip(kept, widths, strict=True):

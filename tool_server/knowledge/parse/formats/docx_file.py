@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import docx
@@ -11,6 +12,7 @@ from docx.oxml.ns import qn
 from docx.styles.style import BaseStyle
 
 from tool_server.knowledge.document import Document
+from tool_server.knowledge.parse.counting import Numbers
 from tool_server.knowledge.parse.file import File, moment
 from tool_server.knowledge.parse.numbered import numbered
 from tool_server.knowledge.parse.outline import Outline, titled
@@ -22,6 +24,7 @@ HEADING = re.compile(r"(?:heading|标题)\s*([1-9])", re.IGNORECASE)
 TITLE = re.compile(r"title|标题|文档标题", re.IGNORECASE)
 LIST = re.compile(r"list|列表|项目符号", re.IGNORECASE)
 CONTENTS = re.compile(r"toc\s*\d|目录", re.IGNORECASE)
+OUTLINE_LEVELS = tuple("012345678")
 INHERITED = 10  # styles that one may be based on, one on the other
 
 PARAGRAPH, TABLE, ROW, CELL = (qn(f"w:{name}") for name in ("p", "tbl", "tr", "tc"))
@@ -41,14 +44,23 @@ def read(file: File) -> Iterator[Document]:
     if not text.headed:
         lines = [(line, None) for section in sections for line in section.text.split("\n")]
         sections = numbered(lines) or sections
-    heading, sections = titled(sections)
+    title, sections = titled(sections, text.title)
     about = word.core_properties
     metadata = {
         "author": about.author,
         "created": moment(about.created),
         "modified": moment(about.modified),
     }
-    yield file.document(sections, kind="docx", title=text.title or heading, metadata=metadata)
+    yield file.document(sections, kind="docx", title=title, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class _Style:
+    """What a style says about its paragraphs: a heading's level as a digit, "title", "contents", "list", or nothing."""
+
+    role: str = ""
+    list_number: str = ""
+    list_level: int = 0
 
 
 class _Text:
@@ -59,59 +71,96 @@ class _Text:
         self.title = ""
         self.headed = False
         self._counter = counter
-        self._styles = {style.style_id: _role(style) for style in word.styles}
+        self._styles = {style.style_id: _style(style) for style in word.styles}
+        self._numbers = Numbers(_numbering(word))
 
     def take(self, element: Element) -> None:
         if element.tag == TABLE:
             self.outline.paragraph(table_text(_cells(element), self._counter))
             return
-        role = self._role_of(element)
         text = _text_of(element).strip()
-        if role == "contents" or not text:
-            pass
-        elif role == "title" and not self.title:
-            self.title = text
-        elif role.isdigit():
-            self.headed = True
-            self.outline.heading(int(role), text)
-        else:
-            self.outline.line(f"- {text}" if role == "list" else text)
-            if role != "list":
-                self.outline.line("")
+        if text:
+            self._place(self._style_of(element), text)
         for box in _boxes(element):
             for inner in _blocks(box):
                 self.take(inner)
 
-    def _role_of(self, paragraph: Element) -> str:
+    def _place(self, style: _Style, text: str) -> None:
+        mark = self._numbers.next(style.list_number, style.list_level)
+        if style.role == "title" and not self.title:
+            self.title = text
+        elif style.role.isdigit():
+            self.headed = True
+            self.outline.heading(int(style.role), mark.removeprefix("- ") + text)
+        elif mark == "- " or (not mark and style.role == "list"):
+            self.outline.line(f"- {text}")
+        elif style.role != "contents":
+            self.outline.line(mark + text)
+            self.outline.line("")
+
+    def _style_of(self, paragraph: Element) -> _Style:
+        """The paragraph's style, and what it says itself."""
         properties = paragraph.pPr
         if properties is None:
-            return ""
-        level = properties.find(qn("w:outlineLvl"))
-        if level is not None and level.get(qn("w:val"), "9") in "012345678":
-            return str(int(level.get(qn("w:val"))) + 1)
-        role = self._styles.get(properties.style or "", "")
-        return "list" if not role and properties.numPr is not None else role
+            return _Style()
+        style = self._styles.get(properties.style or "", _Style())
+        level = _outline_level(properties)
+        return _numbered(replace(style, role=level) if level else style, properties)
 
 
-def _role(style: BaseStyle) -> str:
-    """What a style says about its paragraphs: a heading's level as a digit, "title", "list", "contents", or nothing."""
+def _style(style: BaseStyle) -> _Style:
+    """A style with what it has from those that it is based on."""
+    found = _Style()
     for _ in range(INHERITED):
-        name = str(style.name or "")
-        if match := HEADING.fullmatch(name):
-            return match[1]
-        for role, pattern in (("title", TITLE), ("contents", CONTENTS)):
-            if pattern.fullmatch(name):
-                return role
-        if LIST.match(name) and name.lower() != "list paragraph":
-            return "list"
-        level = style.element.find(f"{qn('w:pPr')}/{qn('w:outlineLvl')}")
-        if level is not None and (value := level.get(qn("w:val"), "9")) in "012345678":
-            return str(int(value) + 1)
+        properties = style.element.find(qn("w:pPr"))
+        if not found.role:
+            found = replace(found, role=_role(str(style.name or "")) or _outline_level(properties))
+        if not found.list_number and properties is not None:
+            found = _numbered(found, properties)
         base = getattr(style, "base_style", None)
         if base is None:
-            return ""
+            break
         style = base
-    return ""
+    return found
+
+
+def _role(name: str) -> str:
+    if match := HEADING.fullmatch(name):
+        return match[1]
+    if TITLE.fullmatch(name):
+        return "title"
+    if CONTENTS.fullmatch(name):
+        return "contents"
+    return "list" if LIST.match(name) and name.lower() != "list paragraph" else ""
+
+
+def _outline_level(properties: Element | None) -> str:
+    level = properties.find(qn("w:outlineLvl")) if properties is not None else None
+    value = level.get(qn("w:val"), "") if level is not None else ""
+    return str(int(value) + 1) if value in OUTLINE_LEVELS else ""
+
+
+def _numbered(style: _Style, properties: Element) -> _Style:
+    """The style, with the list that these properties name."""
+    values = {
+        child.tag: child.get(qn("w:val"), "") for child in properties.iterfind(f"{qn('w:numPr')}/*")
+    }
+    number = values.get(qn("w:numId"), style.list_number)
+    level = values.get(qn("w:ilvl"), str(style.list_level))
+    return replace(
+        style, list_number=number, list_level=int(level) if level in OUTLINE_LEVELS else 0
+    )
+
+
+def _numbering(word: Word) -> Element | None:
+    try:
+        return word.part.numbering_part.element
+    except (
+        KeyError,
+        NotImplementedError,
+        AttributeError,
+    ):  # without lists a document has no such part
+        return None
 
 
 def _blocks(parent: Element) -> Iterator[Element]:

@@ -90,6 +90,10 @@ BLOCKS = frozenset(
         "address",
         "details",
         "summary",
+        "table",
+        "tr",
+        "td",
+        "th",
     }
 )
 
@@ -105,11 +109,10 @@ def read(file: File) -> Iterator[Document]:
     page = _Page(Counter(file.limits))
     if tree.root is not None:
         page.walk(tree.root)
-    heading, sections = titled(page.outline.sections())
-    title = one_line(head.text()) if head is not None else ""
+    title, sections = titled(page.outline.sections(), one_line(head.text()) if head else "")
     author = tree.css_first('meta[name="author"]', default=None)
     metadata = {"author": author.attributes.get("content") if author is not None else None}
-    yield file.document(sections, kind="html", title=title or heading, metadata=metadata)
+    yield file.document(sections, kind="html", title=title, metadata=metadata)
 
 
 class _Page:
@@ -119,6 +122,7 @@ class _Page:
         self.outline = Outline()
         self._counter = counter
         self._inline: list[str] = []
+        self._mark = ""  # of the item of a list that begins
 
     def walk(self, root: LexborNode) -> None:
         """Without recursion: how deep a page is, is a stranger's choice."""
@@ -126,7 +130,7 @@ class _Page:
         while stack:
             node, left = stack.pop()
             if left:
-                self._flush("- " if node.tag == "li" else "")
+                self._flush()
                 continue
             if node.is_text_node:
                 self._inline.append(node.text_content or "")
@@ -137,6 +141,7 @@ class _Page:
                 self._flush()
             if node.tag in BLOCKS:
                 self._flush()
+                self._mark = "- " if node.tag == "li" else self._mark
                 stack.append((node, True))
             stack.extend((child, False) for child in reversed(list(node.iter(include_text=True))))
         self._flush()
@@ -156,13 +161,14 @@ class _Page:
             return True
         return False
 
-    def _flush(self, mark: str = "") -> None:
+    def _flush(self) -> None:
         text = one_line("".join(self._inline))
         self._inline.clear()
         if text:
-            self.outline.line(mark + text)
-            if not mark:
+            self.outline.line(self._mark + text)
+            if not self._mark:
                 self.outline.line("")
+            self._mark = ""
 
 
 def _cells(table: LexborNode) -> list[list[str]]:

@@ -16,6 +16,8 @@ from tool_server.knowledge.parse.unreadable import Unreadable
 
 PASSWORD = 4
 SECURITY = 5
+# PDFium's signs for a hyphen at the end of a line, which it has joined to the next.
+HYPHEN = re.compile("[\x02\ufffe]")
 BOOKMARKS = 10_000
 BOOKMARK_DEPTH = 6
 DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(Z|[+-]\d\d)?'?(\d\d)?")
@@ -81,10 +83,7 @@ def _text(pdf: pdfium.PdfDocument, number: int) -> str:
         return ""
     finally:
         page.close()
-    # PDFium's sign for a hyphen at the end of a line
-    return clean(
-        text.replace("\r\n", "\n").replace("\r", "\n").replace("\x02", "-").replace("\ufffe", "-")
-    )
+    return clean(HYPHEN.sub("-\n", text).replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _headings(pdf: pdfium.PdfDocument) -> dict[int, str]:

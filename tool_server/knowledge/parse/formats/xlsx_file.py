@@ -44,18 +44,22 @@ def read(file: File) -> Iterator[Document]:
         "pages": float(len(book.sheetnames)),
         "sheets_hidden": float(hidden) or None,
     }
-    yield file.document(_sheets(book, Counter(file.limits)), kind="xlsx", metadata=metadata)
+    yield file.document(
+        _sheets(book, Counter(file.limits), file.limits.table_columns),
+        kind="xlsx",
+        metadata=metadata,
+    )
 
 
-def _sheets(book: openpyxl.Workbook, counter: Counter) -> Iterator[Section]:
+def _sheets(book: openpyxl.Workbook, counter: Counter, columns: int) -> Iterator[Section]:
     for number, sheet in enumerate(book.worksheets, start=1):
         if sheet.sheet_state == "visible":
-            yield from row_sections(_rows(sheet), counter, sheet.title, number)
+            yield from row_sections(_rows(sheet, columns), counter, sheet.title, number)
 
 
-def _rows(sheet: Sheet) -> Iterator[Row]:
+def _rows(sheet: Sheet, columns: int) -> Iterator[Row]:
     """The rows of a sheet, whatever size it says it has."""
-    merges = _Merges(_merged(sheet))
+    merges = _Merges(_merged(sheet), columns)
     sheet.reset_dimensions()
     for number, cells in enumerate(sheet.iter_rows(), start=1):
         if number > ROWS:
@@ -80,7 +84,8 @@ def _merged(sheet: Sheet) -> Iterator[tuple[int, int, int, int]]:
 class _Merges:
     """Merged cells of a sheet, filled from top to bottom with what stands in their first."""
 
-    def __init__(self, merged: Iterable[tuple[int, int, int, int]]) -> None:
+    def __init__(self, merged: Iterable[tuple[int, int, int, int]], columns: int) -> None:
+        self._columns = columns
         self._begin: dict[int, set[tuple[int, int, int]]] = {}
         for first, top, last, bottom in merged:
             self._begin.setdefault(top, set()).add((first, last, bottom))
@@ -92,7 +97,9 @@ class _Merges:
             if first <= len(cells) and cells[first - 1]:
                 self._open.append((first, last, bottom, cells[first - 1]))
         for first, last, _, text in self._open:
-            for at in range(first - 1, min(last, len(cells))):
+            last = min(last, self._columns)
+            cells += [""] * (last - len(cells))
+            for at in range(first - 1, last):
                 cells[at] = cells[at] or text
         return cells
 
