@@ -23,6 +23,7 @@ def reading(tmp_path_factory: pytest.TempPathFactory) -> Settings:
             "SHENQIAO_MODEL_ENABLED": "false",
             "SHENQIAO_KNOWLEDGE_PARSE_S": "10",
             "SHENQIAO_KNOWLEDGE_PARSE_MEMORY_MB": "512",
+            "SHENQIAO_KNOWLEDGE_TABLE_ROWS": "20000",
         }
     )
 

@@ -36,6 +36,7 @@ def main(memory_mb: int) -> None:
     follow_parent()
     answers = _take_stdout()
     _limit(memory_mb)
+    _send(Finished(), answers)
     asked = sys.stdin.buffer
     while head := asked.read(LENGTH.size):
         (length,) = LENGTH.unpack(head)
@@ -86,7 +87,11 @@ def _answer(message: Read, answers: BinaryIO) -> None:
     except Exception as error:  # parsers of strangers' files raise anything
         fault = f"{type(error).__module__}.{type(error).__qualname__}"
         last = Refused(f"it is damaged ({type(error).__name__})", fault)
-    answers.write(encode(last))
+    _send(last, answers)
+
+
+def _send(answer: Finished | Refused, answers: BinaryIO) -> None:
+    answers.write(encode(answer))
     answers.flush()
 
 

@@ -10,6 +10,10 @@ from tool_server.knowledge.parse.unreadable import Unreadable
 # More of these than one in a hundred: the file is not text.
 BINARY = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufffd]")
 BINARY_SHARE = 0.01
+# So many characters of more than one byte are UTF-8, if hardly any of them is broken.
+BROKEN = "\ufffd"
+BROKEN_SHARE = 0.01
+BROKEN_FROM = 4
 MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),  # begins with UTF-16's mark
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -48,11 +52,18 @@ def _decoded(content: bytes, named: str) -> str:
     for mark, encoding in MARKS:
         if content.startswith(mark):
             return content.decode(encoding, "replace")
+    return _utf8(content) or _claimed(content, named) or _short(content) or _guess(content)
+
+
+def _utf8(content: bytes) -> str | None:
+    """UTF-8, also where a few characters are broken: the last one of a file that is cut off, a name from elsewhere."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        pass
-    return _claimed(content, named) or _short(content) or _guess(content)
+        text = content.decode("utf-8-sig", "replace")
+    beyond = len(text) - sum(map(str.isascii, text))
+    broken = text.count(BROKEN) - text.endswith(BROKEN)
+    return text if beyond >= BROKEN_FROM and broken <= BROKEN_SHARE * beyond else None
 
 
 def _claimed(content: bytes, named: str) -> str | None:

@@ -19,6 +19,9 @@ from tool_server.knowledge.parse.wire import (
 )
 
 CHUNK = 1024 * 1024
+# Python and our own modules; on a machine that does nothing else, a third of a second.
+START_S = 60
+START_BYTES = 1024
 # A child that was told to go has this long before it is reaped with force.
 REAP_S = 5
 
@@ -36,7 +39,7 @@ class TooSlow(Exception):
 
 
 class Child:
-    """One child; it reads one file at a time, and many one after the other."""
+    """One child; it reads one file at a time, and many after it. Raises `RuntimeError` where it does not start."""
 
     def __init__(self, memory_mb: int) -> None:
         # No part of our environment: it holds secrets, and the child needs none of it.
@@ -49,8 +52,13 @@ class Child:
         )
         self.pid = self._process.pid
         self.files = 0
-        self._limit = 0
-        self._left_s = 0.0
+        self._limit = START_BYTES
+        self._left_s = float(START_S)
+        try:
+            self.answer()
+        except (Died, TooSlow, WireError) as error:
+            self.stop()
+            raise RuntimeError(f"The process that reads files does not start: {error!r}") from error
 
     def ask(self, read: Read) -> None:
         """Send a file to read. Raises `Died`."""

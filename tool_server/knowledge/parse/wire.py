@@ -1,6 +1,7 @@
 """What crosses the pipes between `Parser` and its child: frames of a length and one JSON message.
 
-Parent → child: Read. Child → parent: Documents any number of times, then Finished or Refused.
+Parent → child: Read. Child → parent: Finished once it has started, and for each Read Documents any number of times,
+then Finished or Refused.
 """
 
 import struct

@@ -20,8 +20,10 @@ def read(file: File) -> Iterator[Document]:
         value = json.loads(decode(file.content))
     except RecursionError:
         raise Unreadable("it is nested too deep") from None
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise Unreadable(f"it is not JSON: {error}") from None
+    except ValueError:  # Python reads no number of more than some thousand digits
+        raise Unreadable("it holds a number that is too long") from None
     items = value if isinstance(value, list) else [value]
     if items and all(_is_document(item) for item in items):
         yield from _documents(file, items)
