@@ -247,7 +247,7 @@ def test_what_is_no_message_is_not_believed(body: bytes) -> None:
     [
         Documents((replace(DOCUMENT, metadata={"n": 1.0, "s": "2"}, access=("public",)),)),
         Finished(),
-        Refused("it is empty", "builtins.KeyError"),
+        Refused("it is empty"),
     ],
 )
 def test_an_answer_crosses_the_pipe_as_it_is(answer: Documents | Finished | Refused) -> None:

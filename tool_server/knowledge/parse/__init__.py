@@ -8,8 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-
-import structlog
+from typing import TYPE_CHECKING
 
 from tool_server.knowledge.document import Document
 from tool_server.knowledge.parse.check import Checked
@@ -18,17 +17,17 @@ from tool_server.knowledge.parse.limits import Limits
 from tool_server.knowledge.parse.process import Child, Died, TooSlow
 from tool_server.knowledge.parse.unreadable import Unreadable
 from tool_server.knowledge.parse.wire import Documents, Read, Refused, WireError
-from tool_server.settings import Settings
+
+if TYPE_CHECKING:  # the child begins with this module, and needs no settings
+    from tool_server.settings import Settings
 
 __all__ = ["Parser", "Unreadable"]
-
-log = structlog.get_logger()
 
 
 class Parser:
     """Reads files one after the other, in one thread that lives on; `with Parser(settings) as parser:`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: "Settings") -> None:
         self._limits = Limits.of(settings)
         self._memory_mb = settings.knowledge_parse_memory_mb
         self._files = settings.knowledge_parse_files
@@ -66,8 +65,7 @@ class Parser:
         except TooSlow:
             raise Unreadable(f"it took more than {self._limits.parse_s} s to read") from None
         except WireError as error:
-            log.warning("knowledge.parser_broke_protocol", error=str(error), suffix=suffix)
-            raise Unreadable("its parser answered with nonsense: the file is damaged") from None
+            raise Unreadable(f"its parser answers with nonsense: {error}") from None
         finally:
             if not whole:
                 self._end()
@@ -80,8 +78,6 @@ class Parser:
                 checked.take(document)
                 yield document
         if isinstance(answer, Refused):
-            if answer.fault:
-                log.warning("knowledge.parser_fault", fault=answer.fault, suffix=path.suffix)
             raise _Refusal(checked.reason(answer.reason))
 
     def _ready(self) -> Child:
@@ -97,7 +93,6 @@ class Parser:
             self._child = None
 
     def _crash(self, error: Died) -> str:
-        log.warning("knowledge.parser_died", how=error.how)
         if error.how == "SIGXCPU":
             return f"it took more than {self._limits.parse_s} s to read"
         if error.how == "out of memory":

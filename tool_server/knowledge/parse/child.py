@@ -85,8 +85,7 @@ def _answer(message: Read, answers: BinaryIO) -> None:
     except RecursionError:
         last = Refused("it is nested too deep")
     except Exception as error:  # parsers of strangers' files raise anything
-        fault = f"{type(error).__module__}.{type(error).__qualname__}"
-        last = Refused(f"it is damaged ({type(error).__name__})", fault)
+        last = Refused(f"it is damaged ({type(error).__name__})")
     _send(last, answers)
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from tool_server.knowledge.document import Section
 from tool_server.knowledge.parse.outline import Outline
 
+type Line = tuple[str, int | None]  # and its page
+
 DIGITS = {digit: value for value, digit in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 UNITS = {"十": 10, "百": 100, "千": 1000}
 ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
@@ -26,38 +28,41 @@ ARTICLE = "article"
 
 @dataclass(frozen=True)
 class Family:
-    """One way of numbering; an article's text stands in the line of its number."""
+    """One way of numbering. An article's own text begins in the line of its number; of others the line is the heading.
+
+    `kept`: the line stays in the text as well, since it may be an item of a list after all.
+    """
 
     name: str
     level: int
     pattern: re.Pattern[str]
     article: bool = False
+    kept: bool = False
+
+
+def _chinese(sign: str, level: int) -> Family:
+    inserted = "(?:之[一二三四五六七八九十]{1,3})?"
+    pattern = re.compile(f"第{NUMBER}{sign}{inserted}{END}")
+    return Family(sign, level, pattern, article=sign == "条")
+
+
+def _english(word: str, level: int, *, article: bool = False) -> Family:
+    pattern = re.compile(rf"(?:{word}|{word.upper()})\s+(\d{{1,4}}|[IVXLC]{{1,8}}){END}")
+    return Family(word, level, pattern, article)
 
 
 FAMILIES = (
-    Family("编", 1, re.compile(rf"第{NUMBER}编{END}")),
-    Family("part", 1, re.compile(rf"(?:Part|PART)\s+(\d{{1,4}}|[IVXLC]{{1,8}}){END}")),
-    Family("章", 2, re.compile(rf"第{NUMBER}章{END}")),
-    Family("chapter", 2, re.compile(rf"(?:Chapter|CHAPTER)\s+(\d{{1,4}}|[IVXLC]{{1,8}}){END}")),
-    Family("节", 3, re.compile(rf"第{NUMBER}节{END}")),
-    Family(
-        "条", 4, re.compile(rf"第{NUMBER}条(?:之[一二三四五六七八九十]{{1,3}})?{END}"), article=True
-    ),
-    Family(
-        "section",
-        3,
-        re.compile(rf"(?:Section|SECTION)\s+(\d{{1,4}}|[IVXLC]{{1,8}}){END}"),
-        article=True,
-    ),
-    Family(
-        "article",
-        4,
-        re.compile(rf"(?:Article|ARTICLE)\s+(\d{{1,4}}|[IVXLC]{{1,8}}){END}"),
-        article=True,
-    ),
+    _chinese("编", 1),
+    _english("Part", 1),
+    _chinese("章", 2),
+    _english("Chapter", 2),
+    _chinese("节", 3),
+    _english("Section", 3, article=True),
+    _chinese("条", 4),
+    _english("Article", 4, article=True),
     Family("一、", 5, re.compile(r"([一二三四五六七八九十]{1,3})、")),
     Family("（一）", 6, re.compile(r"[（(]([一二三四五六七八九十]{1,3})[）)]")),
-    Family("1.", 7, re.compile(r"(\d{1,2})(?:[.．、]|\s)(?!\d)")),
+    Family("1.", 7, re.compile(r"(\d{1,2})(?:[.．、]|\s)(?!\d)"), kept=True),
     Family("1.1", 8, re.compile(r"\d{1,2}\.(\d{1,2})(?![.\d])")),
     Family("1.1.1", 9, re.compile(r"\d{1,2}\.\d{1,2}\.(\d{1,2})(?![.\d])")),
 )
@@ -73,9 +78,10 @@ class _Mark:
     label: str
 
 
-def numbered(lines: Sequence[tuple[str, int | None]]) -> list[Section]:
+def numbered(lines: Sequence[Line]) -> list[Section]:
     """Sections of these lines, each with the page it is on; none where the text is not made of numbered headings."""
-    marks = _consistent(list(_marks(lines)), lines)
+    following = _following(lines)
+    marks = _consistent(list(_marks(lines)), following)
     if len(marks) < 2:  # one heading orders nothing
         return []
     outline = Outline()
@@ -83,15 +89,24 @@ def numbered(lines: Sequence[tuple[str, int | None]]) -> list[Section]:
         mark = marks.get(number)
         if mark is None:
             outline.line(line, page)
-        elif mark.family.article:
-            outline.heading(mark.family.level, mark.label, page)
+            continue
+        family = mark.family
+        outline.heading(family.level, mark.label if family.article else line, page)
+        if family.article or (family.kept and following[number] not in marks):
             outline.line(line.strip(), page)
-        else:
-            outline.heading(mark.family.level, line, page)
     return outline.sections()
 
 
-def _marks(lines: Sequence[tuple[str, int | None]]) -> Iterator[_Mark]:
+def _following(lines: Sequence[Line]) -> list[int]:
+    """For each line the next one that is not empty; behind the last, where there is none."""
+    following, after = [0] * len(lines), len(lines)
+    for number in range(len(lines) - 1, -1, -1):
+        following[number] = after
+        after = number if lines[number][0].strip() else after
+    return following
+
+
+def _marks(lines: Sequence[Line]) -> Iterator[_Mark]:
     for number, (line, _) in enumerate(lines):
         text = line.strip()
         for family in FAMILIES:
@@ -105,9 +120,7 @@ def _is_heading(text: str) -> bool:
     return len(text) <= HEADING_CHARACTERS and not text.endswith(SENTENCE_END)
 
 
-def _consistent(
-    marks: Sequence[_Mark], lines: Sequence[tuple[str, int | None]]
-) -> dict[int, _Mark]:
+def _consistent(marks: Sequence[_Mark], following: Sequence[int]) -> dict[int, _Mark]:
     """The marks of the families that go up in order, by their lines."""
     kept: dict[int, _Mark] = {}
     last: dict[str, int] = {}
@@ -121,15 +134,13 @@ def _consistent(
             kept[mark.line] = mark
     for family in FAMILIES:
         own = [mark for mark in kept.values() if mark.family is family]
-        if own and not _orders(own, kept, lines):
+        if own and not _orders(own, kept, following):
             for mark in own:
                 del kept[mark.line]
     return kept
 
 
-def _orders(
-    own: Sequence[_Mark], kept: dict[int, _Mark], lines: Sequence[tuple[str, int | None]]
-) -> bool:
+def _orders(own: Sequence[_Mark], kept: dict[int, _Mark], following: Sequence[int]) -> bool:
     """Whether these lines are headings and no list: half of them at least have text of their own, or headings below."""
     if max(mark.number for mark in own) < 2 and not _has_deeper(own[0], kept):
         return False
@@ -137,17 +148,9 @@ def _orders(
         return True
     bodies = 0
     for mark in own:
-        following = next(
-            (
-                n
-                for n in range(mark.line + 1, min(len(lines), mark.line + 4))
-                if lines[n][0].strip()
-            ),
-            None,
-        )
-        below = kept.get(following) if following is not None else None
-        if following is not None and (below is None or below.family.level > mark.family.level):
-            bodies += 1
+        below = kept.get(following[mark.line])
+        at_end = following[mark.line] == len(following)
+        bodies += not at_end and (below is None or below.family.level > mark.family.level)
     return 2 * bodies >= len(own)
 
 

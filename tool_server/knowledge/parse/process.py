@@ -90,10 +90,12 @@ class Child:
     def _receive(self, size: int) -> bytearray:
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
         received = bytearray()
         while len(received) < size:
             began = time.monotonic()
-            ready, _, _ = select.select([descriptor], [], [], max(0.0, self._left_s))
+            ready = poller.poll(max(0.0, self._left_s) * 1000)
             self._left_s -= time.monotonic() - began
             if not ready:
                 raise TooSlow

@@ -56,10 +56,9 @@ class Finished:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class Refused:
-    """The file is refused, whatever came of it before; `fault` names the exception where that was not foreseen."""
+    """The file is refused, whatever came of it before."""
 
     reason: str
-    fault: str = ""
     kind: Literal["refused"] = "refused"
 
 

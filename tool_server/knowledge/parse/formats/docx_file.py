@@ -184,7 +184,7 @@ def _text_of(paragraph: Element) -> str:
             parts.append(element.text or "")
         elif element.tag in TEXTS:
             parts.append(TEXTS[element.tag])
-        elif element.tag not in (BOX, FALLBACK, qn("w:pPr"), qn("w:del")):
+        elif element.tag not in (BOX, FALLBACK, qn("w:pPr"), qn("w:del"), qn("w:moveFrom")):
             stack.extend(reversed(element))
     return "".join(parts)
 

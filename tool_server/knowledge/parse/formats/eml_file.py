@@ -30,17 +30,19 @@ def read(file: File) -> Iterator[Document]:
         raise Unreadable("it is no e-mail, although its name says so")
     attachments, passed_over = _attachments(file, message)
     refused: list[str] = [f"{name}: files of this kind are not read" for name in passed_over]
-    documents = []
+    documents: list[Document] = []
     for attachment in attachments:
         try:
             documents += list(read_content(attachment))
         except Unreadable as error:
             refused.append(f"{attachment.name}: {error}")
     mail = _mail(file, message, refused)
-    if mail is None and not documents:
+    documents = [*([mail] if mail else []), *documents]
+    if not documents:
         raise Unreadable("; ".join(["it holds no text", *refused]))
-    if mail is not None:
-        yield mail
+    most = file.limits.characters
+    if sum(len(section.text) for document in documents for section in document.sections) > most:
+        raise Unreadable(f"it holds more than {most} characters of text")
     yield from documents
 
 
