@@ -12,6 +12,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from pptx import Presentation
 from pptx.presentation import Presentation as Show
 from reportlab.lib.pagesizes import A4
+from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
@@ -25,7 +26,8 @@ def pdf(
     change: Callable[[Canvas], object] = lambda _canvas: None,
     *,
     bookmarks: Sequence[str] = (),
-    encrypt: str | None = None,
+    on_first_page: bool = False,
+    encrypt: StandardEncryption | None = None,
 ) -> bytes:
     """Pages of lines, in a font for Chinese."""
     if CHINESE not in pdfmetrics.getRegisteredFontNames():
@@ -34,9 +36,11 @@ def pdf(
     canvas = Canvas(out, pagesize=A4, encrypt=encrypt)
     change(canvas)
     for number, lines in enumerate(pages):
-        if number < len(bookmarks):
-            canvas.bookmarkPage(f"p{number}")
-            canvas.addOutlineEntry(bookmarks[number], f"p{number}")
+        canvas.bookmarkPage(f"p{number}")
+        for mark in (
+            bookmarks[: 0 if number else None] if on_first_page else bookmarks[number : number + 1]
+        ):
+            canvas.addOutlineEntry(mark, f"p{number}")
         canvas.setFont(CHINESE, 12)
         for at, line in enumerate(lines):
             canvas.drawString(60, A4[1] - 60 - LINE * at, line)

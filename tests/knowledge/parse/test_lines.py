@@ -47,6 +47,18 @@ def test_what_few_pages_repeat_stays() -> None:
     assert without_margins(pages[:2]) == pages[:2]
 
 
+def test_a_header_that_changes_with_the_chapter_is_dropped() -> None:
+    pages = [
+        [f"Chapter {1 + number // 4} {number}", *(f"{word}{line}" for line in "一二三四五")]
+        for number, word in enumerate("甲乙丙丁戊己庚辛")
+    ]
+    assert without_margins(pages)[5] == ["己一", "己二", "己三", "己四", "己五"]
+
+
+def test_short_lines_are_joined_to_nothing() -> None:
+    assert joined(["年假", "十二天", "病假"]) == ["年假", "十二天", "病假"]
+
+
 def test_a_heading_or_item_is_joined_to_nothing() -> None:
     full = "这一行写得满满的一直到了页面的右边缘所以它会"
     assert joined([full, "在下一行继续。", full, "第二条 乙。"]) == [

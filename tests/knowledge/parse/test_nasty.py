@@ -1,13 +1,16 @@
 """Strangers' worst files: each ends as it should, in bounded time and memory, and the next file is read as ever."""
 
+import io
 import random
 import resource
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.knowledge.parse.files import with_part
 from tests.knowledge.parse.nasty import ANY, READ, Nasty, nasty_files, valid_files
 from tool_server.knowledge.parse import Parser, Unreadable
 
@@ -61,17 +64,30 @@ def _as_it_should(file: Nasty, fate: str) -> bool:
 
 
 def flipped() -> Iterator[tuple[str, bytes]]:
-    """Every good file with a few bytes changed, cut out or doubled."""
+    """Every good file with a few bytes changed, cut out or added; of archives, within their parts as well."""
     dice = random.Random(20250602)
     for name, content in valid_files().items():
         for number in range(FLIPS // len(valid_files()) + 1):
-            changed = bytearray(content)
-            for _ in range(dice.randint(1, 8)):
-                at = dice.randrange(len(changed))
-                changed[at : at + dice.choice((1, 1, 1, 0, 5))] = dice.randbytes(
-                    dice.choice((1, 1, 1, 3, 0))
-                )
-            yield f"{number}-{name}", bytes(changed)
+            inside = name.endswith(("docx", "pptx", "xlsx")) and number % 4
+            yield f"{number}-{name}", (_flip_inside if inside else _flip)(content, dice)
+
+
+def _flip(content: bytes, dice: random.Random) -> bytes:
+    changed = bytearray(content)
+    for _ in range(dice.randint(1, 4)):
+        at = dice.randrange(len(changed))
+        new = dice.randbytes(dice.choice((1, 1, 1, 3, 0)))
+        changed[at : at + dice.choice((1, 1, 1, 0, 5))] = new
+    return bytes(changed)
+
+
+def _flip_inside(content: bytes, dice: random.Random) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        name = dice.choice(
+            [name for name in archive.namelist() if name.endswith((".xml", ".rels"))]
+        )
+        part = archive.read(name)
+    return with_part(content, name, _flip(part, dice))
 
 
 @pytest.mark.thorough

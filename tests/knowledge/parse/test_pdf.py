@@ -66,6 +66,18 @@ def test_bookmarks_are_headings(read: Read) -> None:
     assert [section.heading for section in document.sections] == ["第一部分", "第二部分"]
 
 
+def test_a_page_is_cut_where_a_bookmarks_title_stands(read: Read) -> None:
+    pages = [["1 Scope", "甲", "2 Terms", "乙"], ["丙"]]
+    marks = ("Scope", "Terms")
+    content = pdf(pages, bookmarks=marks, on_first_page=True)
+    (document,) = read("a.pdf", content)
+    assert [(s.page, s.heading, s.text) for s in document.sections] == [
+        (1, "Scope", "甲"),
+        (1, "Terms", "乙"),
+        (2, "Terms", "丙"),
+    ]
+
+
 def test_articles_are_sections_and_may_cross_a_page(read: Read) -> None:
     (document,) = read(
         "a.pdf",

@@ -81,6 +81,16 @@ def test_hidden_sheets_are_left_out_and_counted(read: Read) -> None:
     assert document.metadata["sheets_hidden"] == 1.0
 
 
+def test_a_file_that_says_nothing_about_itself_is_the_same_each_time(read: Read) -> None:
+    content = workbook(lambda sheet: sheet.append(("苹果", "梨")))
+    bare = with_part(
+        content,
+        "docProps/core.xml",
+        b"<coreProperties xmlns='http://schemas.openxmlformats.org/package/2006/metadata/core-properties'/>",
+    )
+    assert read("a.xlsx", bare)[0].metadata == {"kind": "xlsx", "pages": 1.0}
+
+
 def test_a_size_that_a_sheet_only_claims_costs_nothing(read: Read) -> None:
     content = workbook(lambda sheet: sheet.append(("苹果", "梨")))
     sheet = with_sheet(content, b'ref="A1:B1"', b'ref="A1:XFD1048576"')

@@ -33,6 +33,10 @@ class Outline:
             self._page = page
         self._lines.append(text)
 
+    def end(self) -> None:
+        """The section ends; what follows is one more under the same headings."""
+        self._close()
+
     def paragraph(self, text: str) -> None:
         if text.strip():
             self._lines += [text.strip(), ""]

@@ -18,7 +18,15 @@ def without_margins(pages: Sequence[list[str]]) -> list[list[str]]:
         return whole
     counts = Counter(sign for lines in whole for sign in {_sign(lines[at]) for at in _ends(lines)})
     common = {sign for sign, count in counts.items() if count >= max(PAGES, SHARE * len(whole))}
+    common |= _running(whole, 0) | _running(whole, -1)
     return [_inner(lines, common) for lines in whole]
+
+
+def _running(pages: Sequence[list[str]], at: int) -> set[str]:
+    """Headers that change with the chapter: first or last lines that are the same on pages that follow each other."""
+    signs = [_sign(lines[at]) if _reach(lines) else "" for lines in pages]
+    runs = zip(*(signs[number:] for number in range(PAGES)), strict=False)
+    return {run[0] for run in runs if run[0] and len(set(run)) == 1}
 
 
 def _ends(lines: Sequence[str]) -> list[int]:

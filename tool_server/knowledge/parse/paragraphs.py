@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 # A line that reaches this far across the page was broken by its width; a shorter one ends its paragraph.
 FULL = 0.8
+NARROW = 30  # columns; what is all narrower than this is no running text
 END = tuple("。！？；：.!?:;”」")
 # What begins like this is no continuation.
 BEGIN = re.compile(
@@ -19,7 +20,8 @@ def joined(lines: Sequence[str]) -> list[str]:
     """A page's lines as paragraphs and headings."""
     kept = [line.strip() for line in lines if line.strip()]
     widths = [_width(line) for line in kept]
-    full = FULL * (sorted(widths)[int(0.9 * len(widths))] if widths else 0)
+    widest = sorted(widths)[int(0.9 * len(widths))] if widths else 0
+    full = FULL * max(widest, NARROW)
     paragraphs: list[str] = []
     goes_on = False
     for line, width in zip(kept, widths, strict=True):

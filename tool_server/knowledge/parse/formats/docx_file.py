@@ -13,9 +13,10 @@ from docx.styles.style import BaseStyle
 
 from tool_server.knowledge.document import Document
 from tool_server.knowledge.parse.counting import Numbers
-from tool_server.knowledge.parse.file import File, moment
+from tool_server.knowledge.parse.file import File
 from tool_server.knowledge.parse.numbered import numbered
 from tool_server.knowledge.parse.outline import Outline, titled
+from tool_server.knowledge.parse.properties import properties_of
 from tool_server.knowledge.parse.rows import Counter, table_text
 
 type Element = Any  # lxml's elements have no types of their own
@@ -45,12 +46,7 @@ def read(file: File) -> Iterator[Document]:
         lines = [(line, None) for section in sections for line in section.text.split("\n")]
         sections = numbered(lines) or sections
     title, sections = titled(sections, text.title)
-    about = word.core_properties
-    metadata = {
-        "author": about.author,
-        "created": moment(about.created),
-        "modified": moment(about.modified),
-    }
+    metadata = properties_of(file.content)
     yield file.document(sections, kind="docx", title=title, metadata=metadata)
 
 

@@ -3,13 +3,14 @@
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import pypdfium2 as pdfium
 
 from tool_server.knowledge.document import Document, Section, Value
 from tool_server.knowledge.parse.file import File, clean, one_line
 from tool_server.knowledge.parse.numbered import numbered
-from tool_server.knowledge.parse.outline import HEADING_CHARACTERS, SEPARATOR
+from tool_server.knowledge.parse.outline import HEADING_CHARACTERS, Outline
 from tool_server.knowledge.parse.pages import without_margins
 from tool_server.knowledge.parse.paragraphs import joined
 from tool_server.knowledge.parse.unreadable import Unreadable
@@ -20,7 +21,19 @@ SECURITY = 5
 HYPHEN = re.compile("[\x02\ufffe]")
 BOOKMARKS = 10_000
 BOOKMARK_DEPTH = 6
+NUMBER_CHARACTERS = 8
 DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(Z|[+-]\d\d)?'?(\d\d)?")
+
+
+@dataclass(frozen=True)
+class _Bookmark:
+    level: int
+    title: str
+
+    def is_at(self, line: str) -> bool:
+        """Whether the line is its title, with a number in front perhaps."""
+        bare, title = "".join(line.split()), "".join(self.title.split())
+        return bare.endswith(title) and len(bare) <= len(title) + NUMBER_CHARACTERS
 
 
 def read(file: File) -> Iterator[Document]:
@@ -34,11 +47,11 @@ def read(file: File) -> Iterator[Document]:
     if empty == count:
         raise Unreadable(f"no text layer: {count} pages; recognise the text (OCR) first")
     pages = [joined(lines) for lines in without_margins(pages)]
-    headings = _headings(pdf)
-    sections = [] if headings else numbered([(s, n) for n, p in enumerate(pages, 1) for s in p])
+    bookmarks = _bookmarks(pdf)
+    sections = [] if bookmarks else numbered([(s, n) for n, p in enumerate(pages, 1) for s in p])
     metadata = {**_metadata(pdf), "pages": float(count), "pages_without_text": float(empty) or None}
     yield file.document(
-        sections or _by_page(pages, headings),
+        sections or _by_page(pages, bookmarks),
         kind="pdf",
         title=_title(pdf.get_metadata_value("Title")),
         metadata=metadata,
@@ -86,26 +99,44 @@ def _text(pdf: pdfium.PdfDocument, number: int) -> str:
     return clean(HYPHEN.sub("-\n", text).replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def _headings(pdf: pdfium.PdfDocument) -> dict[int, str]:
-    """The path of bookmarks that a page begins under, by the page's number from 0; empty where there are none."""
-    headings: dict[int, str] = {}
-    path: list[str] = []
+def _bookmarks(pdf: pdfium.PdfDocument) -> dict[int, list[_Bookmark]]:
+    """The bookmarks of each page that has any, by the page's number from 0."""
+    marks: dict[int, list[_Bookmark]] = {}
     for number, mark in enumerate(pdf.get_toc(max_depth=BOOKMARK_DEPTH)):
         if number == BOOKMARKS:
             break
-        path = [*path[: mark.level], one_line(mark.get_title())[:HEADING_CHARACTERS]]
+        title = one_line(mark.get_title())[:HEADING_CHARACTERS]
         dest = mark.get_dest()
         page = dest.get_index() if dest is not None else None
-        if page is not None and page >= 0:
-            headings.setdefault(page, SEPARATOR.join(filter(None, path)))
-    return headings
+        if page is not None and page >= 0 and title:
+            marks.setdefault(page, []).append(_Bookmark(mark.level, title))
+    return marks
 
 
-def _by_page(pages: Sequence[Sequence[str]], headings: Mapping[int, str]) -> Iterator[Section]:
-    heading = ""
+def _by_page(
+    pages: Sequence[Sequence[str]], bookmarks: Mapping[int, Sequence[_Bookmark]]
+) -> list[Section]:
+    """A section a page, and one more from each line on that is a bookmark's title."""
+    outline = Outline()
     for number, lines in enumerate(pages):
-        heading = headings.get(number, heading)
-        yield Section(heading, "\n".join(lines), number + 1)
+        outline.end()
+        marks = list(bookmarks.get(number, ()))
+        if not any(mark.is_at(line) for mark in marks for line in lines):
+            _head(outline, marks, number)
+        for line in lines:
+            at = next((at for at, mark in enumerate(marks) if mark.is_at(line)), None)
+            if at is None:
+                outline.line(line, number + 1)
+            else:
+                _head(outline, marks[: at + 1], number)
+                del marks[: at + 1]
+        _head(outline, marks, number)
+    return outline.sections()
+
+
+def _head(outline: Outline, marks: Sequence[_Bookmark], number: int) -> None:
+    for mark in marks:
+        outline.heading(mark.level, mark.title, number + 1)
 
 
 def _title(title: str) -> str:

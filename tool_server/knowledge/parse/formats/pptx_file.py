@@ -10,7 +10,8 @@ from pptx.shapes.group import GroupShape
 from pptx.slide import Slide
 
 from tool_server.knowledge.document import Document, Section
-from tool_server.knowledge.parse.file import File, moment, one_line
+from tool_server.knowledge.parse.file import File, one_line
+from tool_server.knowledge.parse.properties import properties_of
 from tool_server.knowledge.parse.rows import Counter, table_text
 from tool_server.knowledge.parse.unreadable import Unreadable
 
@@ -32,11 +33,8 @@ def read(file: File) -> Iterator[Document]:
     sections = [
         _section(slide, number, counter) for number, slide in enumerate(show.slides, start=1)
     ]
-    about = show.core_properties
     metadata = {
-        "author": about.author,
-        "created": moment(about.created),
-        "modified": moment(about.modified),
+        **properties_of(file.content),
         "pages": float(count),
     }
     yield file.document(sections, kind="pptx", metadata=metadata)

@@ -10,7 +10,8 @@ import openpyxl
 from openpyxl.utils.cell import range_boundaries
 
 from tool_server.knowledge.document import Document, Section
-from tool_server.knowledge.parse.file import File, moment
+from tool_server.knowledge.parse.file import File
+from tool_server.knowledge.parse.properties import properties_of
 from tool_server.knowledge.parse.rows import Counter, Row, row_sections
 from tool_server.knowledge.parse.unreadable import Unreadable
 
@@ -36,11 +37,8 @@ def read(file: File) -> Iterator[Document]:
     if len(book.sheetnames) > file.limits.table_sheets:
         raise Unreadable(f"it has more than {file.limits.table_sheets} sheets")
     hidden = sum(sheet.sheet_state != "visible" for sheet in book.worksheets)
-    about = book.properties
     metadata = {
-        "author": about.creator,
-        "created": moment(about.created),
-        "modified": moment(about.modified),
+        **properties_of(file.content),
         "pages": float(len(book.sheetnames)),
         "sheets_hidden": float(hidden) or None,
     }
