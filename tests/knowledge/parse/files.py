@@ -36,17 +36,22 @@ def pdf(
     canvas = Canvas(out, pagesize=A4, encrypt=encrypt)
     change(canvas)
     for number, lines in enumerate(pages):
-        canvas.bookmarkPage(f"p{number}")
-        for mark in (
-            bookmarks[: 0 if number else None] if on_first_page else bookmarks[number : number + 1]
-        ):
-            canvas.addOutlineEntry(mark, f"p{number}")
+        for mark in _marks(bookmarks, number, on_first_page=on_first_page):
+            canvas.bookmarkPage(mark)
+            canvas.addOutlineEntry(mark, mark)
         canvas.setFont(CHINESE, 12)
         for at, line in enumerate(lines):
             canvas.drawString(60, A4[1] - 60 - LINE * at, line)
         canvas.showPage()
     canvas.save()
     return out.getvalue()
+
+
+def _marks(bookmarks: Sequence[str], page: int, *, on_first_page: bool) -> Sequence[str]:
+    """Those of this page: all on the first, or one on each."""
+    if on_first_page:
+        return () if page else bookmarks
+    return bookmarks[page : page + 1]
 
 
 def word(fill: Callable[[Word], object]) -> bytes:
