@@ -1,4 +1,8 @@
-"""Cutting sections into passages: whole where they are short, at paragraph and sentence ends where they are long."""
+"""Cutting sections into passages: whole where they are short, at the ends of paragraphs, lines and sentences else.
+
+Readers give each article, slide, page and row of a sheet a section of its own, so that nothing is joined across them
+here; a row of a table within a text is a line. Passages do not overlap: whoever answers gets the whole section.
+"""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +10,8 @@ from collections.abc import Iterator
 from tool_server.knowledge.document import Document, Piece
 
 PARAGRAPH = re.compile(r"\n\s*\n")
-SENTENCE = re.compile(r"(?<=[。！？!?；;\n])|(?<=[.])(?=\s)")
+LINE = re.compile(r"(?<=\n)")
+SENTENCE = re.compile(r"(?<=[。！？!?；;])|(?<=[.])(?=\s)")
 
 
 def cut(document: Document, limit: int) -> list[Piece]:
@@ -19,14 +24,18 @@ def cut(document: Document, limit: int) -> list[Piece]:
 
 
 def _units(text: str, limit: int) -> Iterator[str]:
-    """Paragraphs; of those that are too long the sentences and lines; of those that are too long slices."""
+    """Paragraphs; of those that are too long the lines, of those the sentences, of those slices."""
     for paragraph in PARAGRAPH.split(text):
         whole = paragraph.strip() + "\n"
         if len(whole) <= limit:
             yield whole
             continue
-        for sentence in SENTENCE.split(whole):
-            yield from _slices(sentence, limit)
+        for line in LINE.split(whole):
+            if len(line) <= limit:
+                yield line
+                continue
+            for sentence in SENTENCE.split(line):
+                yield from _slices(sentence, limit)
 
 
 def _slices(sentence: str, limit: int) -> Iterator[str]:

@@ -31,8 +31,48 @@ class KnowledgeSettings(BaseModel):
         600, ge=100, le=20000, description="Characters after which a section is cut into passages."
     )
     knowledge_file_limit: int = Field(
-        20 * 1024 * 1024, ge=1024, description="Bytes that one file may have."
+        50 * 1024 * 1024, ge=1024, description="Bytes that one file may have."
     )
     knowledge_batch_documents: int = Field(
         200, ge=1, le=10000, description="Documents that one commit of an ingest holds."
+    )
+    knowledge_parse_s: int = Field(
+        60, ge=1, le=3600, description="Seconds that reading one file may take."
+    )
+    knowledge_parse_memory_mb: int = Field(
+        1024, ge=384, le=65536, description="Memory of the process that reads files, in MB."
+    )
+    knowledge_parse_files: int = Field(
+        200, ge=1, le=100000, description="Files after which that process is replaced."
+    )
+    knowledge_document_pages: int = Field(
+        2000, ge=1, le=100000, description="Pages or slides that a document may have."
+    )
+    knowledge_document_characters: int = Field(
+        20_000_000,
+        ge=1000,
+        le=200_000_000,
+        description="Characters of text that one file may hold.",
+    )
+    knowledge_archive_entries: int = Field(
+        10_000, ge=10, description="Parts that an Office file, which is a ZIP archive, may have."
+    )
+    knowledge_archive_bytes: int = Field(
+        500 * 1024 * 1024, ge=1024, description="Bytes that its parts may have when unpacked."
+    )
+    knowledge_archive_ratio: int = Field(
+        200, ge=10, description="How many times larger it may be when unpacked."
+    )
+    knowledge_table_rows: int = Field(
+        100_000, ge=1, description="Rows with content that the tables of one file may have."
+    )
+    knowledge_table_columns: int = Field(
+        500, ge=1, le=16384, description="Columns that a table may have."
+    )
+    knowledge_table_sheets: int = Field(100, ge=1, description="Sheets that a workbook may have.")
+    knowledge_mail_depth: int = Field(
+        2, ge=0, le=20, description="How deep mails may be attached to mails."
+    )
+    knowledge_mail_attachments: int = Field(
+        50, ge=0, le=1000, description="Attachments that are read of one mail."
     )
