@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from tool_server.database import Database
 from tool_server.knowledge.bases import Profile
+from tool_server.knowledge.conditions import documents_of
 from tool_server.knowledge.document import (
     Document,
     Piece,
@@ -19,11 +20,12 @@ from tool_server.knowledge.document import (
     document_id,
     passage_id,
 )
-from tool_server.knowledge.filters import moment, number
+from tool_server.knowledge.filters import Filter
 from tool_server.knowledge.language import language_of
 from tool_server.knowledge.rights import INHERITED
 from tool_server.knowledge.schema import bases as profiles
 from tool_server.knowledge.schema import document_values, documents, passages
+from tool_server.knowledge.values import stored
 from tool_server.settings import Settings
 
 # How long the passages of an old version stay after the index has turned to the new one: a search that began before has
@@ -125,6 +127,15 @@ class Catalogue:
         return self._database.read(
             lambda db: {row.id: json.loads(row.metadata) for row in db.execute(found)}
         )
+
+    def matching(
+        self, conditions: Filter, bases: Collection[str], *, opposite: bool = False
+    ) -> list[str]:
+        """Ids of the documents of these bases that the filter means, or with `opposite` of all the others."""
+        found = documents_of(conditions, opposite=opposite).where(
+            documents.c.base.in_(bases), documents.c.digest != WITHDRAWN
+        )
+        return self._database.read(lambda db: list(db.scalars(found)))
 
     def prune(self, applied: int) -> int:
         """Remove the old passages of documents whose change the index holds; how many there were."""
@@ -309,12 +320,13 @@ def _value_rows(key: str, document: Document) -> Iterable[dict[str, Any]]:
     return [
         {
             "document_id": key,
-            "name": name[:100],
-            "text": str(value),
-            "number": number(value),
-            "time": moment(value),
+            "name": name,
+            "text": value.text,
+            "folded": value.folded,
+            "number": value.number,
+            "time": value.time,
         }
-        for name, value in document.metadata.items()
+        for name, value in stored(document.metadata).items()
     ]
 
 

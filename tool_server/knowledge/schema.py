@@ -30,13 +30,14 @@ documents = sa.Table(
 )
 sa.Index("documents_sequence", documents.c.sequence)
 
-# The metadata once more, a row for each key, for conditions: as text, and as number or time where it is one.
+# The metadata once more, a row for each key, in the forms that conditions compare (`values.Stored`).
 document_values = sa.Table(
     "document_values",
     metadata,
     sa.Column("document_id", sa.String(36), sa.ForeignKey("documents.id"), primary_key=True),
     sa.Column("name", sa.String(100), primary_key=True),
     sa.Column("text", sa.Text, nullable=False),
+    sa.Column("folded", sa.Text, nullable=False),
     sa.Column("number", sa.Float),
     sa.Column("time", sa.Float),  # seconds since 1970
 )

@@ -1,0 +1,79 @@
+"""Metadata conditions as SQL over the catalogue's `document_values`; the same meaning as `filters.matches`."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from tool_server.knowledge.filters import ORDERS, Condition, Filter, Operator
+from tool_server.knowledge.schema import document_values, documents
+from tool_server.knowledge.values import fold, moment, number, text_of
+
+type Test = sa.ColumnElement[bool]
+
+
+def documents_of(conditions: Filter, *, opposite: bool = False) -> sa.Select[tuple[str]]:
+    """The ids of the documents that the filter means, or of all others; of every base."""
+    tests = [_documents_with(one) for one in conditions.conditions]
+    test = sa.and_(*tests) if conditions.logical == "and" else sa.or_(*tests)
+    return sa.select(documents.c.id).where(sa.not_(test) if opposite else test)
+
+
+def _documents_with(condition: Condition) -> Test:
+    holding = sa.select(document_values.c.document_id).where(
+        document_values.c.name.in_(condition.names), _test(condition.positive)
+    )
+    within = documents.c.id.in_(holding)
+    return sa.not_(within) if condition.opposite else within
+
+
+def _test(condition: Condition) -> Test:
+    """Of one stored value, for an operator that is no opposite."""
+    given, operator = condition.value, condition.operator
+    if operator == "not empty":
+        return document_values.c.folded != ""
+    if operator in ("is", "=", "in"):
+        return _equal(condition)
+    if isinstance(given, tuple) or given is None:
+        return sa.false()
+    if operator in ("before", "after"):
+        return _compare(operator, document_values.c.time, float(given))
+    if operator in ORDERS:
+        return _ordered(condition, given)
+    return _text(condition, fold(given))
+
+
+def _equal(condition: Condition) -> Test:
+    """A value that is no number equals none: as numbers those that are, letter by letter the others."""
+    numbers = [at for one in condition.listed if (at := number(one)) is not None]
+    texts = [text_of(one) for one in condition.listed if number(one) is None]
+    return sa.or_(document_values.c.number.in_(numbers), document_values.c.text.in_(texts))
+
+
+def _ordered(condition: Condition, given: str | float) -> Test:
+    """As numbers where both are numbers, else as times."""
+    tests: list[Test] = [sa.false()]
+    wanted, at = number(given), moment(given)
+    if wanted is not None:
+        tests.append(_compare(condition.operator, document_values.c.number, wanted))
+    if at is not None:
+        as_time = _compare(condition.operator, document_values.c.time, at)
+        other = sa.true() if wanted is None else document_values.c.number.is_(None)
+        tests.append(sa.and_(other, as_time))
+    return sa.or_(*tests)
+
+
+def _compare(operator: Operator, column: sa.Column[Any], given: float) -> Test:
+    test: Test = ORDERS[operator](column, given)
+    return test
+
+
+def _text(condition: Condition, folded: str) -> Test:
+    """By SQLite's own functions, where no character is a pattern."""
+    text = document_values.c.folded
+    if not folded:
+        return sa.true()
+    if condition.operator == "contains":
+        return sa.func.instr(text, folded) > 0
+    if condition.operator == "start with":
+        return sa.func.substr(text, 1, len(folded)) == folded
+    return sa.func.substr(text, -len(folded)) == folded
