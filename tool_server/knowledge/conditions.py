@@ -1,5 +1,6 @@
 """Metadata conditions as SQL over the catalogue's `document_values`; the same meaning as `filters.matches`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,17 +14,31 @@ type Test = sa.ColumnElement[bool]
 
 def documents_of(conditions: Filter, *, opposite: bool = False) -> sa.Select[tuple[str]]:
     """The ids of the documents that the filter means, or of all others; of every base."""
-    tests = [_documents_with(one) for one in conditions.conditions]
-    test = sa.and_(*tests) if conditions.logical == "and" else sa.or_(*tests)
+    test = _all(conditions, _within)
     return sa.select(documents.c.id).where(sa.not_(test) if opposite else test)
 
 
-def _documents_with(condition: Condition) -> Test:
-    holding = sa.select(document_values.c.document_id).where(
-        document_values.c.name.in_(condition.names), _test(condition.positive)
-    )
-    within = documents.c.id.in_(holding)
-    return sa.not_(within) if condition.opposite else within
+def meant(conditions: Filter) -> Test:
+    """The same as a test of one document; for a few of them it is faster than finding all."""
+    return _all(conditions, _exists)
+
+
+def _all(conditions: Filter, one: Callable[[Test, tuple[str, ...]], Test]) -> Test:
+    tests = []
+    for condition in conditions.conditions:
+        holds = one(_test(condition.positive), condition.names)
+        tests.append(sa.not_(holds) if condition.opposite else holds)
+    return sa.and_(*tests) if conditions.logical == "and" else sa.or_(*tests)
+
+
+def _within(test: Test, names: tuple[str, ...]) -> Test:
+    holding = sa.select(document_values.c.document_id)
+    return documents.c.id.in_(holding.where(document_values.c.name.in_(names), test))
+
+
+def _exists(test: Test, names: tuple[str, ...]) -> Test:
+    same = document_values.c.document_id == documents.c.id
+    return sa.exists().where(same, document_values.c.name.in_(names), test)
 
 
 def _test(condition: Condition) -> Test:
