@@ -61,20 +61,24 @@ def _equal(condition: Condition) -> Test:
     """A value that is no number equals none: as numbers those that are, letter by letter the others."""
     numbers = [at for one in condition.listed if (at := number(one)) is not None]
     texts = [text_of(one) for one in condition.listed if number(one) is None]
+    if not texts:  # with one test only SQLite looks into its index
+        return document_values.c.number.in_(numbers)
+    if not numbers:
+        return document_values.c.text.in_(texts)
     return sa.or_(document_values.c.number.in_(numbers), document_values.c.text.in_(texts))
 
 
 def _ordered(condition: Condition, given: str | float) -> Test:
     """As numbers where both are numbers, else as times."""
-    tests: list[Test] = [sa.false()]
     wanted, at = number(given), moment(given)
+    tests = []
     if wanted is not None:
         tests.append(_compare(condition.operator, document_values.c.number, wanted))
     if at is not None:
         as_time = _compare(condition.operator, document_values.c.time, at)
-        other = sa.true() if wanted is None else document_values.c.number.is_(None)
-        tests.append(sa.and_(other, as_time))
-    return sa.or_(*tests)
+        other = document_values.c.number.is_(None)
+        tests.append(as_time if wanted is None else sa.and_(other, as_time))
+    return sa.or_(*tests) if tests else sa.false()
 
 
 def _compare(operator: Operator, column: sa.Column[Any], given: float) -> Test:

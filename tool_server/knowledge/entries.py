@@ -4,7 +4,7 @@ Called by `search`. Whatever is dropped, what is left stays in the order of the 
 """
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tool_server.knowledge.document import StoredPassage
@@ -16,41 +16,41 @@ SHINGLE = 5  # characters
 
 @dataclass(frozen=True)
 class Entry:
-    """One place of the result: the passage that was found, and the text around it that is given with it."""
+    """One place of the result: the passage that was found, the text around it that is given with it, and passages
+    further down that say the same."""
 
     hit: Hit
     passage: StoredPassage
     content: str
+    copies: Sequence[StoredPassage] = ()
 
 
 def entries(
     hits: Sequence[Hit], stored: Mapping[str, StoredPassage], *, budget: int, limit: int
 ) -> list[Entry]:
-    """The first `limit` entries; `budget`: characters to which a passage may grow, 0 leaves it as it is."""
+    """The first `limit` entries; `budget`: characters to which a passage may grow, 0 leaves it as it is.
+
+    A copy has nearly the same title and text. The same words under another title are another source: two laws share
+    an article.
+    """
     sections = _Sections(stored)
     kept: list[Entry] = []
-    for hit, passage in _different(hits, stored):
-        if len(kept) == limit:
-            break
-        if passage.id not in sections.shown:
-            kept.append(Entry(hit, passage, sections.grow(passage, budget)))
-    return kept
-
-
-def _different(
-    hits: Sequence[Hit], stored: Mapping[str, StoredPassage]
-) -> Iterator[tuple[Hit, StoredPassage]]:
-    """Passages that are there, without those that say the same as an earlier one."""
-    before: list[_Shingles] = []
+    before: list[tuple[_Shingles, list[StoredPassage]]] = []
     for hit in hits:
         passage = stored.get(hit.passage_id)
         if passage is None:
             continue
-        text = _Shingles(passage.text)
-        if any(text.like(other) for other in before):
-            continue
-        before.append(text)
-        yield hit, passage
+        text = _Shingles(f"{passage.title}\n{passage.text}")
+        copies = next((copies for other, copies in before if text.like(other)), None)
+        if copies is not None:
+            copies.append(passage)
+        elif passage.id not in sections.shown:
+            if len(kept) == limit:
+                break
+            copies = []
+            before.append((text, copies))
+            kept.append(Entry(hit, passage, sections.grow(passage, budget), copies))
+    return kept
 
 
 class _Shingles:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from tool_server.knowledge.places import Span, spans
+from tool_server.knowledge.places import Span, is_han, spans
 from tool_server.knowledge.question import Fragment
 
 FRAGMENTS = 2
@@ -19,7 +19,7 @@ def highlight(text: str, weights: Mapping[str, float]) -> tuple[Fragment, ...]:
     `weights`: how much each telling token of the question tells. Nothing where the text holds none of them.
     """
     looked_at = text[:LOOKED_AT]
-    marks = spans(looked_at, weights)
+    marks = _marks(looked_at, weights)
     sentences = [match.span() for match in SENTENCE.finditer(looked_at)]
     inside = {sentence: _inside(marks, sentence) for sentence in sentences}
     marked = [sentence for sentence in sentences if inside[sentence]]
@@ -27,6 +27,12 @@ def highlight(text: str, weights: Mapping[str, float]) -> tuple[Fragment, ...]:
     return tuple(
         _fragment(looked_at, sentence, inside[sentence]) for sentence in sorted(weighed[:FRAGMENTS])
     )
+
+
+def _marks(text: str, weights: Mapping[str, float]) -> list[Span]:
+    """Of words and pairs of Han characters; of single ones only where there are no others."""
+    strong = [token for token in weights if len(token) > 1 or not is_han(token)]
+    return spans(text, strong) or spans(text, weights)
 
 
 def _inside(marks: list[Span], sentence: Span) -> list[Span]:

@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +76,27 @@ class Pins:
 
     def put(self, base: str, given: PinText, *, limit: int) -> str:
         """Store a pin, instead of one with the same question; its id. Raises `BadRequest` and `NotFound`."""
-        return self._database.write(lambda db: _put(db, base, given, limit))
+
+        def work(db: sa.Connection) -> str:
+            _touch(db, base)
+            return _put(db, base, given, limit)
+
+        return self._database.write(work)
+
+    def put_all(self, base: str, several: Sequence[PinText], *, limit: int) -> dict[int, str]:
+        """Store many at once; why one was not, by its place in the list. Raises `NotFound`."""
+
+        def work(db: sa.Connection) -> dict[int, str]:
+            _touch(db, base)
+            failed = {}
+            for at, given in enumerate(several):
+                try:
+                    _put(db, base, given, limit)
+                except BadRequest as error:
+                    failed[at] = error.message
+            return failed
+
+        return self._database.write(work)
 
     def change(self, name: str, given: PinText) -> None:
         """Raises `BadRequest` where another pin has this question, and `NotFound`."""
@@ -106,7 +126,6 @@ def _pin(row: sa.Row[Any]) -> Pin:
 
 def _put(db: sa.Connection, base: str, given: PinText, limit: int) -> str:
     row = _row(given)
-    _touch(db, base)
     same = sa.select(pins.c.id).where(pins.c.base == base, pins.c.tokens == row["tokens"])
     name = db.scalar(same)
     if name is not None:

@@ -53,9 +53,9 @@ class Folded:
 
     @classmethod
     def of(cls, text: str) -> "Folded":
-        lower = text.lower()
-        if len(lower) == len(text) and unicodedata.is_normalized("NFKC", lower):
-            return cls(lower, None)
+        folded = unicodedata.normalize("NFKC", text).lower()
+        if len(folded) == len(text):
+            return cls(folded, None)
         parts = [unicodedata.normalize("NFKC", character).lower() for character in text]
         origin = tuple(at for at, part in enumerate(parts) for _ in part)
         return cls("".join(parts), origin)

@@ -35,6 +35,17 @@ class Fragment:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """Another document that holds nearly the same passage under nearly the same title."""
+
+    document_id: str
+    source_id: str
+    base: str
+    title: str
+    url: str
+
+
+@dataclass(frozen=True)
 class Passage:
     """A passage that was found, with where it stands and how well it fits (0..1, comparable within one question).
 
@@ -57,6 +68,7 @@ class Passage:
     language: str = ""
     metadata: Mapping[str, Value] = field(default_factory=dict)
     highlight: tuple[Fragment, ...] = ()
+    copies: tuple[Copy, ...] = ()
     pinned: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -65,6 +77,7 @@ class Passage:
             **vars(self),
             "metadata": dict(self.metadata),
             "highlight": [asdict(fragment) for fragment in self.highlight],
+            "copies": [asdict(copy) for copy in self.copies],
         }
 
 

@@ -18,7 +18,7 @@ from tool_server.knowledge.index.choose import open_index
 from tool_server.knowledge.legs import rank
 from tool_server.knowledge.pinned import pinned
 from tool_server.knowledge.places import held
-from tool_server.knowledge.question import Mode, Passage, Question, Result, Used
+from tool_server.knowledge.question import Copy, Mode, Passage, Question, Result, Used
 from tool_server.knowledge.rights import sees
 from tool_server.knowledge.tokens import distinct, telling
 from tool_server.settings import Settings
@@ -182,4 +182,8 @@ def _passage(entry: Entry, weights: Mapping[str, float]) -> Passage:
         language=passage.language,
         metadata=passage.metadata,
         highlight=highlight(entry.content, weights),
+        copies=tuple(
+            Copy(copy.document_id, copy.source_id, copy.base, copy.title, copy.url)
+            for copy in entry.copies
+        ),
     )

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 import tantivy
@@ -36,7 +35,7 @@ class Embedded:
         """`catalogue`: where conditions on metadata are resolved; without one a scope may have none."""
         self.folder = IndexFolder(path)
         self._catalogue = catalogue
-        self._matching = lru_cache(FILTERS_HELD)(self._match)
+        self._known: dict[_Matching, list[str]] = {}
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
 
@@ -74,21 +73,28 @@ class Embedded:
         """
         if self._catalogue is None:
             raise ValueError("Conditions need a catalogue.")
-        for depth in DEPTHS:
+        matching = _Matching(conditions, frozenset(scope.bases), self._catalogue.sequence())
+        ids = self._known.get(matching)
+        for depth in () if ids is not None and len(ids) <= FEW_DOCUMENTS else DEPTHS:
             best = opened.best(query, depth)
             meant = self._catalogue.meant(conditions, [passage for _, passage in best])
             kept = [one for one in best if one[1] in meant]
             if len(kept) >= limit or len(best) < depth:
                 return kept[:limit]
-            ids = self._matching(conditions, frozenset(scope.bases), self._catalogue.sequence())
+            ids = self._resolve(matching)
             if len(ids) <= FEW_DOCUMENTS:
                 break
         must = tantivy.Occur.Must
-        within = _within(opened.index.schema, "document", ids)
+        within = _within(opened.index.schema, "document", ids or ())
         return opened.best(tantivy.Query.boolean_query([(must, query), (must, within)]), limit)
 
-    def _match(self, conditions: Filter, bases: frozenset[str], _sequence: int) -> list[str]:
-        return [] if self._catalogue is None else self._catalogue.matching(conditions, bases)
+    def _resolve(self, matching: "_Matching") -> list[str]:
+        """The documents; those of the last few filters are remembered."""
+        known = self._known.get(matching)
+        if known is None and self._catalogue is not None:
+            known = self._catalogue.matching(matching.conditions, matching.bases)
+            self._known = {matching: known, **dict(list(self._known.items())[: FILTERS_HELD - 1])}
+        return known or []
 
     def writing(
         self, catalogue: Catalogue, *, wait_s: float = 0.0
@@ -117,6 +123,15 @@ class Embedded:
                 opened = None if index is None else _Opened(current.name, current.sequence, index)
                 self._opened = opened
             return opened
+
+
+@dataclass(frozen=True)
+class _Matching:
+    """A filter in these bases, as the catalogue was after one change."""
+
+    conditions: Filter
+    bases: frozenset[str]
+    sequence: int
 
 
 @dataclass(frozen=True)
