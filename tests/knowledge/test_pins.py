@@ -1,6 +1,7 @@
 """Pinned answers and questions without one: what an editor writes, what a search then shows, to whom."""
 
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,8 +85,7 @@ def test_the_share_holds_what_was_measured(knowledge: Knowledge) -> None:
             asked += 1
             right += best is not None and best.content == topic.text
             wrong += best is not None and best.content != topic.text
-    assert wrong / asked <= 0.02
-    assert right / asked >= 0.1
+    assert (wrong, right / asked >= 0.1) == (0, True)
 
 
 def test_a_question_without_a_telling_word_has_to_be_the_same(pinned: Knowledge) -> None:
@@ -134,7 +134,7 @@ def test_a_change_of_another_process_holds_for_the_next_search(
 
 def test_the_same_question_is_one_pin_and_a_base_has_a_bounded_number(pinned: Knowledge) -> None:
     pins = pinned.catalogue.pins
-    again = pins.put("handbook", PinText(question="无线网 访客 密码", answer="new"), limit=1)
+    again = pins.put("handbook", PinText(question="请问访客的无线网密码？", answer="new"), limit=1)
     assert [(pin.id, pin.answer) for pin in pins.page("handbook")] == [(again, "new")]
     with pytest.raises(BadRequest, match="1 pinned"):
         pins.put("handbook", PinText(question="停车", answer="x"), limit=1)
@@ -193,7 +193,7 @@ def test_only_an_editor_s_key_opens_these(
     ],
 )
 def test_a_wrong_pin_names_its_field(editor: FlaskClient, body: Any, field: str) -> None:
-    answer = editor.post("/knowledge/pins", json=body)
+    answer = editor.post("/knowledge/pins", data=json.dumps(body))
     assert (answer.status_code, answer.get_json()["error"]["field"]) == (400, field)
 
 
@@ -287,13 +287,12 @@ def test_misses_can_be_switched_off(knowledge: Knowledge) -> None:
 
 def test_a_search_never_waits_for_the_writer(knowledge: Knowledge) -> None:
     """The disk stands still: more questions than may wait are noted all the same."""
-    held = knowledge.catalogue.database.engine.connect()
-    held.exec_driver_sql("BEGIN IMMEDIATE")
+    held = sqlite3.connect(knowledge.settings.data_dir / "catalogue.db", isolation_level=None)
+    held.execute("BEGIN IMMEDIATE")
     writer = MissWriter(knowledge.catalogue.misses, keep=10)
     started = time.monotonic()
     for number in range(5000):
         writer.note(Question(f"q{number}"))
     assert time.monotonic() - started < 5
     assert 0 < writer.waiting <= 256
-    held.exec_driver_sql("ROLLBACK")
     held.close()

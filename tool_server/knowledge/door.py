@@ -2,7 +2,6 @@
 
 from tool_server.key_file import Key
 from tool_server.knowledge.rights import PUBLIC, ResolveTicket, rights_of
-from tool_server.knowledge.values import is_text
 
 
 def rights_at(
@@ -15,6 +14,5 @@ def rights_at(
     """
     if not ticket:
         return rights_of(None, key.rights)
-    told = (ticket, app, conversation)
-    asker = resolve_ticket(*told) if all(map(is_text, told)) else None
+    asker = resolve_ticket(ticket, app, conversation)
     return frozenset({PUBLIC}) if asker is None else rights_of(asker)
