@@ -171,3 +171,13 @@ def test_kills_while_ingesting_lose_nothing_and_the_same_call_goes_on(
     for number in (0, kept, count - 1):
         assert search(knowledge, Question(f"subject{number}", bases=("kb",), top_k=1)).found
     knowledge.catalogue.close()
+
+
+def test_a_score_stays_in_its_bounds_while_replaced_passages_are_still_counted(
+    knowledge: Knowledge, tmp_path: Path
+) -> None:
+    for number in range(8):
+        (tmp_path / "a.txt").write_text(f"zeppelin number {number}")
+        ingest(knowledge, "kb", [tmp_path])
+    (passage,) = search(knowledge, Question("zeppelin")).passages
+    assert 0 < passage.score <= 1

@@ -4,9 +4,7 @@ import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -244,13 +242,8 @@ _NEAR = _near()
 
 def _stored(row: sa.Row[Any]) -> StoredPassage:
     values = list(row)
-    values[-2:] = read_access(values[-2]), _metadata(values[-1])
+    values[-2:] = read_access(values[-2]), json.loads(values[-1])
     return StoredPassage(*values)
-
-
-@lru_cache(10_000)
-def _metadata(text: str) -> Mapping[str, Value]:
-    return MappingProxyType(json.loads(text))
 
 
 def url_of(settings: Settings) -> str:
