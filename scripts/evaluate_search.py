@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 
 from tool_server.knowledge.ingest import ingest
+from tool_server.knowledge.question import Passage
 from tool_server.knowledge.search import Knowledge, Question, search
 from tool_server.migrate import migrate
 from tool_server.settings import load
@@ -64,7 +65,7 @@ def _measure(
         started = time.perf_counter()
         result = search(knowledge, Question(query, bases=(BASE,), top_k=DEPTH))
         times.append(time.perf_counter() - started)
-        ids = [passage.source_id.partition("#")[2] for passage in result.passages]
+        ids = [name for passage in result.passages for name in _ids(passage)][:DEPTH]
         gains.append(_ndcg(ids, judgements[name]))
         recalls.append(len(set(ids) & judgements[name]) / len(judgements[name]))
         found += result.found
@@ -74,6 +75,12 @@ def _measure(
         f"  found {found / len(queries):.1%} of {len(queries)} questions"
         f"  p50 {times[len(times) // 2] * 1000:.1f} ms  p99 {times[len(times) * 99 // 100] * 1000:.1f} ms"
     )
+
+
+def _ids(passage: Passage) -> list[str]:
+    """A passage stands for its copies too: collections hold documents twice, and judge one or both of them."""
+    sources = [passage.source_id, *(copy.source_id for copy in passage.copies)]
+    return [source.partition("#")[2] for source in sources]
 
 
 def _ndcg(ids: list[str], relevant: set[str]) -> float:

@@ -72,6 +72,17 @@ def test_limits_models_and_a_date_are_kept(shell: Shell) -> None:
         assert shown in line
 
 
+def test_a_key_is_given_rights_in_their_own_words(shell: Shell) -> None:
+    rights = ["--rights", "department:acme/7", "--rights", "user:acme/li"]
+    shell.ok("add", "sales", "--scope", "knowledge", *rights, "--rights", "user:acme/li")
+    assert shell.entry("sales")["rights"] == ["department:acme/7", "user:acme/li"]
+    assert "right=department:acme/7" in shell.ok("list")
+    shell.ok("add", "all", "--scope", "knowledge", "--rights", "*")
+    for wrong in ("everybody", "department:acme/x", "inherited", "user:acme/", ""):
+        said = shell.mistake("add", "bad", "--scope", "knowledge", "--rights", wrong)
+        assert "write public, user:<account>/<user>" in " ".join(said.split())
+
+
 def test_the_list_shows_no_secret_and_when_a_key_was_used(shell: Shell) -> None:
     shell.ok("list")
     used = {"model": datetime(2027, 1, 2, 3, 4, tzinfo=UTC).timestamp()}

@@ -58,6 +58,8 @@ def write(path: Path, *entries: dict[str, Any]) -> None:
         ({**HASHED, "scopes": []}, "keys.1.scopes"),
         ({**HASHED, "scopes": ["root"]}, "keys.1.scopes.0"),
         ({**HASHED, "sha256": "short"}, "keys.1.sha256"),
+        ({**HASHED, "rights": ["everybody"]}, "keys.1.rights.0"),
+        ({**HASHED, "rights": ["*", "group:acme/g"]}, None),
         ({**HASHED, "key": "both"}, "either key or sha256"),
         ({"name": "none", "scopes": ["model"]}, "either key or sha256"),
         ({**HASHED, "name": "admin"}, "same name"),

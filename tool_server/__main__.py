@@ -16,6 +16,7 @@ MODULES = {
     "engine": "tool_server.model.commands",
     "ingest": "tool_server.knowledge.commands",
     "key": "tool_server.key_commands",
+    "pins": "tool_server.knowledge.pin_commands",
     "trace": "tool_server.channel.commands",
     "worker": "tool_server.channel.commands",
 }

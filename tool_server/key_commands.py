@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from tool_server import key_changes, key_file, key_use
+from tool_server.access import own_right
 from tool_server.key_changes import KeySet, Mistake
 from tool_server.key_file import SCOPES, Key, Scope, digest, moment, new_secret
 from tool_server.settings import load
@@ -38,6 +39,18 @@ def _hours(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
     return value
 
 
+def _rights(
+    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Words of rights, each once."""
+    for value in values:
+        try:
+            own_right(value)
+        except ValueError as error:
+            raise click.BadParameter(f"{value[:200]!r}: {error}, or * for everything.") from None
+    return tuple(dict.fromkeys(values))
+
+
 def _plain(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     """A new key's name: it goes into log and metrics."""
     if not NAME.fullmatch(value):
@@ -65,10 +78,18 @@ def key() -> None:
     help="2027-01-31 (its end, UTC) or 2027-01-31T12:00:00Z.",
 )
 @click.option("--model", "models", multiple=True, help="A model that it may use; none: all.")
+@click.option(
+    "--rights",
+    multiple=True,
+    callback=_rights,
+    metavar="RIGHT",
+    help="What it sees of the knowledge, besides what is public; * is everything.",
+)
 def add(
     name: str,
     scopes: tuple[Scope, ...],
     models: tuple[str, ...],
+    rights: tuple[str, ...],
     expires: datetime | None,
     **limits: int | None,
 ) -> None:
@@ -81,6 +102,7 @@ def add(
         created=datetime.now(UTC).replace(microsecond=0),
         expires=expires,
         models=models or None,
+        rights=rights,
         **limits,
     )
     _change(lambda keys: key_changes.add(keys, new))
@@ -170,6 +192,7 @@ def _row(key: Key, used: float | None) -> tuple[str, str, str, str, str]:
         if (value := getattr(key, name)) is not None
     ]
     remarks += [f"model={model}" for model in key.models or ()]
+    remarks += [f"right={right}" for right in key.rights]
     remarks += [f"expires={_time(key.expires.timestamp())}"] if key.expires else []
     remarks += [
         f"old_secret_until={_time(old.until.timestamp())}"

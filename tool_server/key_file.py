@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from tool_server.access import OwnRight
 from tool_server.errors import Forbidden
 from tool_server.files import replace_file, write_once
 from tool_server.settings import SettingsError
@@ -102,9 +103,8 @@ class Key(Secret):
     max_running: Limit | None = None
     requests_per_minute: Limit | None = None
     tokens_per_minute: Limit | None = None
-    rights: tuple[
-        str, ...
-    ] = ()  # what it sees of the knowledge without a ticket, besides what is public
+    # What it sees of the knowledge without a ticket, besides what is public.
+    rights: tuple[OwnRight, ...] = Field((), max_length=1000)
     previous: tuple[Previous, ...] = ()
 
     def state(self, now: float) -> Literal["enabled", "disabled", "expired"]:

@@ -14,6 +14,7 @@ import pytest
 
 from playground.processes import environment
 from tool_server.errors import Unavailable
+from tool_server.knowledge.document import Document, Piece, Section
 from tool_server.knowledge.index import IndexBusy
 from tool_server.knowledge.index.embedded import Embedded
 from tool_server.knowledge.index.folder import IndexFolder
@@ -171,3 +172,17 @@ def test_kills_while_ingesting_lose_nothing_and_the_same_call_goes_on(
     for number in (0, kept, count - 1):
         assert search(knowledge, Question(f"subject{number}", bases=("kb",), top_k=1)).found
     knowledge.catalogue.close()
+
+
+def test_a_score_stays_in_its_bounds_while_replaced_passages_are_still_counted(
+    knowledge: Knowledge,
+) -> None:
+    with knowledge.index.writing(knowledge.catalogue) as writer:
+        for names, text in (("ab", "the zeppelin leaves"), ("a", "the zeppelin is back")):
+            several = [Document(name, name, (Section("", text),)) for name in names]
+            pieces = {document.source_id: [Piece("", text)] for document in several}
+            knowledge.catalogue.put("kb", several, pieces)
+            writer.sync()
+        scores = [found.score for found in search(knowledge, Question("zeppelin")).passages]
+    assert len(scores) == 2
+    assert all(0 < score <= 1 for score in scores)

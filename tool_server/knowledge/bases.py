@@ -1,21 +1,11 @@
 """What is set for one knowledge base: who may see it, how its fields count; kept in the catalogue, read by `search`."""
 
-from typing import Annotated
+from functools import lru_cache
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tool_server.knowledge.rights import PUBLIC, RIGHT
-
-
-def right(value: str) -> str:
-    if not RIGHT.fullmatch(value):
-        raise ValueError(
-            "write public, user:<account>/<user>, department:<account>/<number> or group:<account>/<chat>"
-        )
-    return value
-
-
-type Right = Annotated[str, AfterValidator(right)]
+from tool_server.access import Right
+from tool_server.knowledge.rights import PUBLIC
 
 
 class Profile(BaseModel):
@@ -26,3 +16,12 @@ class Profile(BaseModel):
     access: tuple[Right, ...] = Field((PUBLIC,), min_length=1, max_length=1000)
     title_weight: float | None = Field(None, ge=0, le=10)
     content_weight: float = Field(1.0, gt=0, le=10)
+
+
+@lru_cache(1000)  # each search reads them all; the text changes seldom
+def read_profile(text: str) -> Profile | None:
+    """A stored profile; None for what cannot be read: such a base opens to nobody."""
+    try:
+        return Profile.model_validate_json(text)
+    except ValidationError:
+        return None

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
 
 from tool_server.database import Database
-from tool_server.knowledge.bases import Profile
+from tool_server.knowledge.bases import Profile, read_profile
+from tool_server.knowledge.conditions import documents_of, meant
 from tool_server.knowledge.document import (
     Document,
     Piece,
@@ -19,11 +21,14 @@ from tool_server.knowledge.document import (
     document_id,
     passage_id,
 )
-from tool_server.knowledge.filters import moment, number
+from tool_server.knowledge.filters import Filter
 from tool_server.knowledge.language import language_of
-from tool_server.knowledge.rights import INHERITED
+from tool_server.knowledge.misses import Misses
+from tool_server.knowledge.pins import Pins
+from tool_server.knowledge.rights import INHERITED, read_access
 from tool_server.knowledge.schema import bases as profiles
 from tool_server.knowledge.schema import document_values, documents, passages
+from tool_server.knowledge.values import stored
 from tool_server.settings import Settings
 
 # How long the passages of an old version stay after the index has turned to the new one: a search that began before has
@@ -43,6 +48,14 @@ class Base:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is set for a base, and how often its pins changed."""
+
+    profile: Profile
+    pins: int
+
+
+@dataclass(frozen=True)
 class Change:
     """A document whose passages the index has to take over."""
 
@@ -55,10 +68,16 @@ class Catalogue:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.pins = Pins(database)
+        self.misses = Misses(database)
 
     @classmethod
     def open(cls, settings: Settings) -> "Catalogue":
         return cls(Database(url_of(settings)))
+
+    @property
+    def database(self) -> Database:
+        return self._database
 
     def close(self) -> None:
         self._database.close()
@@ -84,19 +103,20 @@ class Catalogue:
         )
         return self._database.read(lambda db: [Base(*row) for row in db.execute(counted)])
 
-    def profiles(self) -> dict[str, Profile]:
+    def known(self) -> dict[str, Known]:
         """What is set for each base, by name: one that was set up or that ever had a document."""
-        return self._database.read(_profiles)
+        rows = sa.select(profiles.c.name, profiles.c.profile, profiles.c.pins)
+        found = self._database.read(lambda db: db.execute(rows).all())
+        read = ((name, read_profile(text), pins) for name, text, pins in found)
+        return {name: Known(at, pins) for name, at, pins in read if at is not None}
+
+    def profiles(self) -> dict[str, Profile]:
+        """The profile of each base, by name."""
+        return {name: known.profile for name, known in self.known().items()}
 
     def set_profile(self, base: str, profile: Profile) -> None:
         """Holds for the next search: an index knows nothing of it."""
-        row = {"name": base, "profile": profile.model_dump_json(exclude_defaults=True)}
-        self._database.write(
-            lambda db: (
-                db.execute(sa.delete(profiles).where(profiles.c.name == base)),
-                db.execute(sa.insert(profiles).values(row)),
-            )
-        )
+        self._database.write(lambda db: _set_profile(db, base, profile))
 
     def put(
         self, base: str, batch: Sequence[Document], pieces: Mapping[str, Sequence[Piece]]
@@ -108,10 +128,15 @@ class Catalogue:
         """Take back the documents whose source id begins with `prefix`, but those of `keep`; how many there were."""
         return self._database.write(lambda db: _withdraw(db, base, prefix, keep))
 
-    def passages(self, ids: Collection[str]) -> dict[str, StoredPassage]:
-        """The passages of these ids; one that has gone meanwhile is left out, one of an old version not yet."""
-        found = _STORED.where(passages.c.id.in_(ids), documents.c.digest != WITHDRAWN)
-        return self._database.read(lambda db: {row.id: _stored(row) for row in db.execute(found)})
+    def passages(self, ids: Collection[str], *, around: int = 0) -> dict[str, StoredPassage]:
+        """The passages of these ids and, of the same section, up to `around` before and after each of them.
+
+        One that has gone meanwhile is left out, one of an old version not yet; neighbours are of the same version.
+        """
+        given = {"ids": list(ids), "around": around}
+        return self._database.read(
+            lambda db: {row.id: _stored(row) for row in db.execute(_NEAR, given)}
+        )
 
     def passages_of(self, ids: Collection[str]) -> list[StoredPassage]:
         """All passages of these documents as they are now, each document's in its order."""
@@ -125,6 +150,25 @@ class Catalogue:
         return self._database.read(
             lambda db: {row.id: json.loads(row.metadata) for row in db.execute(found)}
         )
+
+    def matching(
+        self, conditions: Filter, bases: Collection[str], *, opposite: bool = False
+    ) -> list[str]:
+        """Ids of the documents of these bases that the filter means, or with `opposite` of all the others."""
+        by_hand = sa.literal_column("+documents.base", sa.String)  # not by its index: ids are fewer
+        found = documents_of(conditions, opposite=opposite).where(
+            by_hand.in_(bases), documents.c.digest != WITHDRAWN
+        )
+        return self._database.read(lambda db: list(db.scalars(found)))
+
+    def meant(self, conditions: Filter, ids: Collection[str]) -> set[str]:
+        """Which of these passages belong to documents that the filter means."""
+        found = (
+            sa.select(passages.c.id)
+            .join(documents)
+            .where(passages.c.id.in_(ids), meant(conditions))
+        )
+        return self._database.read(lambda db: set(db.scalars(found)))
 
     def prune(self, applied: int) -> int:
         """Remove the old passages of documents whose change the index holds; how many there were."""
@@ -164,24 +208,42 @@ _STORED = sa.select(
     documents.c.source_id,
     documents.c.title.label("document_title"),
     documents.c.url,
-    documents.c.language,
-    documents.c.access,
     passages.c.heading,
     passages.c.ordinal,
+    passages.c.text,
     passages.c.section,
     passages.c.page,
-    passages.c.text,
+    documents.c.language,
+    documents.c.access,
+    documents.c.metadata,
 ).join(documents)
 
 
+def _near() -> sa.Select[Any]:
+    """The passages `ids` and those `around` them, built once: putting a statement together takes its time."""
+    hit = passages.alias("hit")
+    around = sa.bindparam("around", type_=sa.Integer)
+    near = sa.and_(
+        passages.c.document_id == hit.c.document_id,
+        passages.c.ordinal.between(hit.c.ordinal - around, hit.c.ordinal + around),
+        passages.c.version == hit.c.version,
+        passages.c.section == hit.c.section,
+    )
+    joined = hit.join(passages, near).join(documents, documents.c.id == passages.c.document_id)
+    return (
+        sa.select(*_STORED.selected_columns)
+        .select_from(joined)
+        .where(hit.c.id.in_(sa.bindparam("ids", expanding=True)), documents.c.digest != WITHDRAWN)
+    )
+
+
+_NEAR = _near()
+
+
 def _stored(row: sa.Row[Any]) -> StoredPassage:
-    values = dict(row._mapping)
-    return StoredPassage(**{**values, "access": tuple(json.loads(values["access"]))})
-
-
-def _profiles(db: sa.Connection) -> dict[str, Profile]:
-    rows = db.execute(sa.select(profiles.c.name, profiles.c.profile))
-    return {row.name: Profile.model_validate_json(row.profile) for row in rows}
+    values = list(row)
+    values[-2:] = read_access(values[-2]), json.loads(values[-1])
+    return StoredPassage(*values)
 
 
 def url_of(settings: Settings) -> str:
@@ -236,8 +298,13 @@ def _put(
 
 def _make_base(db: sa.Connection, base: str) -> None:
     if db.scalar(sa.select(profiles.c.name).where(profiles.c.name == base)) is None:
-        row = {"name": base, "profile": Profile().model_dump_json(exclude_defaults=True)}
-        db.execute(sa.insert(profiles).values(row))
+        _set_profile(db, base, Profile())
+
+
+def _set_profile(db: sa.Connection, base: str, profile: Profile) -> None:
+    text = profile.model_dump_json(exclude_defaults=True)
+    row = insert(profiles).values(name=base, profile=text)
+    db.execute(row.on_conflict_do_update(index_elements=["name"], set_={"profile": text}))
 
 
 def _write(db: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -309,12 +376,13 @@ def _value_rows(key: str, document: Document) -> Iterable[dict[str, Any]]:
     return [
         {
             "document_id": key,
-            "name": name[:100],
-            "text": str(value),
-            "number": number(value),
-            "time": moment(value),
+            "name": name,
+            "text": value.text,
+            "folded": value.folded,
+            "number": value.number,
+            "time": value.time,
         }
-        for name, value in document.metadata.items()
+        for name, value in stored(document.metadata).items()
     ]
 
 

@@ -72,6 +72,7 @@ class StoredPassage:
     page: int | None = None
     language: str = ""  # of the document: "zh", "en", or "" where it is neither
     access: tuple[str, ...] = (INHERITED,)
+    metadata: Mapping[str, Value] = field(default_factory=dict)  # of the document
 
     @property
     def title(self) -> str:

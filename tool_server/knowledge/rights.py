@@ -5,17 +5,17 @@ has a list, a document may have one of its own; a passage is seen by who holds o
 the document has a list, one of that as well: a document can only narrow. A key's rights come from the key file.
 """
 
-import re
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable
 
-from tool_server.access import Asker
+from tool_server.access import EVERYTHING, PUBLIC, RIGHT, Asker
 
-PUBLIC = "public"
+__all__ = ["EVERYTHING", "INHERITED", "PUBLIC", "RIGHT", "read_access", "rights_of", "sees"]
+
+type ResolveTicket = Callable[[str, str, str], Asker | None]
+
 # Stands in a document's list where it has none of its own: who may see the base may see the document.
 INHERITED = "inherited"
-# A key with this right sees everything: the editor's, never one that stands in Dify.
-EVERYTHING = "*"
-RIGHT = re.compile(r"public|(?:user|group):[^/\s]{1,64}/\S{1,128}|department:[^/\s]{1,64}/\d{1,18}")
 
 
 def rights_of(asker: Asker | None, own: Iterable[str] = ()) -> frozenset[str]:
@@ -37,3 +37,12 @@ def sees(rights: frozenset[str], *lists: Iterable[str]) -> bool:
     if EVERYTHING in rights:
         return True
     return all(not (rights | {INHERITED}).isdisjoint(access) for access in lists)
+
+
+def read_access(text: str) -> tuple[str, ...]:
+    """A stored list; what cannot be read is an empty one, which opens to nobody."""
+    try:
+        read = json.loads(text)
+    except ValueError:
+        return ()
+    return tuple(map(str, read)) if isinstance(read, list) else ()

@@ -3,88 +3,68 @@
 Called by the routes, for the tool as for every other door: one retrieval function and one result for all.
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from tool_server.errors import BadRequest, NotFound, Unavailable
 from tool_server.knowledge.bases import Profile
-from tool_server.knowledge.catalogue import Catalogue
+from tool_server.knowledge.catalogue import Catalogue, Known
 from tool_server.knowledge.document import StoredPassage
-from tool_server.knowledge.filters import Filter
-from tool_server.knowledge.index import Fields, Hit, Index, Scope
+from tool_server.knowledge.entries import Entry, entries
+from tool_server.knowledge.filters import matches
+from tool_server.knowledge.highlight import highlight
+from tool_server.knowledge.index import Fields, Index, Scope
 from tool_server.knowledge.index.choose import open_index
-from tool_server.knowledge.rights import PUBLIC, sees
-from tool_server.knowledge.tokens import distinct, telling, tokenize
+from tool_server.knowledge.legs import rank
+from tool_server.knowledge.pinned import pinned
+from tool_server.knowledge.places import held
+from tool_server.knowledge.question import Copy, Mode, Passage, Question, Result, Used
+from tool_server.knowledge.rights import sees
+from tool_server.knowledge.tokens import distinct, telling
 from tool_server.settings import Settings
 
-type Mode = Literal["auto", "lexical", "hybrid"]
+__all__ = ["Knowledge", "Mode", "Passage", "Question", "Result", "search"]
 
-
-@dataclass(frozen=True)
-class Question:
-    """What is looked for, where, and by whom: `rights` come from the ticket or the key, never from a request's body."""
-
-    query: str
-    bases: tuple[str, ...] = ()  # none: all that may be seen
-    top_k: int = 5
-    threshold: float = 0.0
-    mode: Mode = "auto"
-    filter: Filter | None = None
-    language: str = ""  # "zh" or "en"; none: both
-    rights: frozenset[str] = frozenset({PUBLIC})
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A passage that was found, with where it stands and how well it fits (0..1, comparable within one question)."""
-
-    content: str
-    title: str
-    score: float
-    document_id: str
-    source_id: str
-    segment_id: str
-    url: str
-    base: str
-    document_title: str = ""
-    heading: str = ""
-    page: int | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """`found`: the best passages cover the question. Weaker ones come all the same, for who wants to see them."""
-
-    found: bool
-    passages: tuple[Passage, ...]
-
-    def as_json(self) -> dict[str, object]:
-        return {"found": self.found, "passages": [asdict(passage) for passage in self.passages]}
+# Neighbours of a passage that are read with it, on each side: its section may be shown instead of it.
+AROUND = 8
+# So many more passages than asked for are looked at: near-duplicates and those of one section make room.
+MORE = 5
+MANY = 8
 
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What a search needs: the catalogue, its index, the measured weights."""
+    """What a search needs: the catalogue, its index, the measured weights.
+
+    `note_miss` takes each question that found nothing, where somebody wants to know.
+    """
 
     settings: Settings
     catalogue: Catalogue
     index: Index
+    note_miss: Callable[[Question], None] | None = None
 
     @classmethod
     def open(cls, settings: Settings) -> "Knowledge":
-        return cls(settings, Catalogue.open(settings), open_index(settings))
+        catalogue = Catalogue.open(settings)
+        return cls(settings, catalogue, open_index(settings, catalogue))
 
 
 def search(knowledge: Knowledge, question: Question) -> Result:
     """The best passages for a question. Raises `BadRequest`, `NotFound` (an unknown base) and `Unavailable`."""
     check(knowledge, question)
     tokens = distinct(question.query, knowledge.settings.knowledge_query_tokens)
-    scope = scope_of(knowledge, question)
-    hits = knowledge.index.search(tokens, scope, limit=question.top_k)
-    stored = visible(knowledge.catalogue.passages([hit.passage_id for hit in hits]), scope)
-    found = covers(knowledge, tokens, list(stored.values()))
-    return Result(found, build(hits, stored))
+    weights = knowledge.index.weights(telling(tokens))
+    bases = seen(knowledge, question)
+    scope = scope_of(knowledge, question, bases)
+    found, mode = find(knowledge, question, tokens, scope)
+    pins = knowledge.catalogue.pins.of({name: at.pins for name, at in bases.items()})
+    share = knowledge.settings.knowledge_pin_share
+    first = pinned(pins, question, tokens, weights, share=share)
+    covered = bool(first) or covers(knowledge, weights, [entry.passage for entry in found])
+    if not covered and knowledge.note_miss is not None:
+        knowledge.note_miss(question)
+    return Result(covered, build(first, found, weights, question.top_k), mode)
 
 
 def check(knowledge: Knowledge, question: Question) -> None:
@@ -98,21 +78,29 @@ def check(knowledge: Knowledge, question: Question) -> None:
     if not 1 <= question.top_k <= settings.knowledge_top_k_limit:
         limit = settings.knowledge_top_k_limit
         raise BadRequest(f"top_k: from 1 to {limit}.", param="top_k")
+    if not 0 <= question.threshold <= 1:
+        raise BadRequest("score_threshold: from 0 to 1.", param="score_threshold")
+    if question.language not in ("", "zh", "en"):
+        raise BadRequest("language: zh or en.", param="language")
     if knowledge.index.applied() < 0 and knowledge.catalogue.sequence():
         raise Unavailable("The index is being built; search again in a moment.", retry_after=5)
 
 
-def scope_of(knowledge: Knowledge, question: Question) -> Scope:
-    """What may be seen of what was asked for. A base that may not be seen is not there: the error does not tell."""
-    profiles = knowledge.catalogue.profiles()
-    seen = {name: at for name, at in profiles.items() if sees(question.rights, at.access)}
+def seen(knowledge: Knowledge, question: Question) -> dict[str, Known]:
+    """The bases that are searched. One that may not be seen is not there: the error does not tell."""
+    known = knowledge.catalogue.known()
+    may = {name: at for name, at in known.items() if sees(question.rights, at.profile.access)}
     for name in question.bases:
-        if name not in seen:
+        if name not in may:
             raise NotFound(f"There is no knowledge base {name[:64]!r}.", param="base")
-    names: Iterable[str] = question.bases or seen
+    return {name: may[name] for name in question.bases or may}
+
+
+def scope_of(knowledge: Knowledge, question: Question, bases: Mapping[str, Known]) -> Scope:
+    """What may be seen of what was asked for."""
     weight = knowledge.settings.knowledge_title_weight
     return Scope(
-        bases={name: fields_of(seen[name], weight) for name in names},
+        bases={name: fields_of(at.profile, weight) for name, at in bases.items()},
         rights=question.rights,
         filter=question.filter,
         languages=frozenset(filter(None, [question.language])),
@@ -124,50 +112,78 @@ def fields_of(profile: Profile, title_weight: float) -> Fields:
     return Fields(title_weight if own is None else own, profile.content_weight)
 
 
-def visible(stored: dict[str, StoredPassage], scope: Scope) -> dict[str, StoredPassage]:
+def find(
+    knowledge: Knowledge, question: Question, tokens: Sequence[str], scope: Scope
+) -> tuple[list[Entry], Used]:
+    """The first `top_k` entries. Where near-duplicates leave too few, once more among many more passages."""
+    budget, limit = knowledge.settings.knowledge_parent_characters, question.top_k + MORE
+    for looked_at in (limit, limit * MANY):
+        ranked = rank(knowledge.index, question, tokens, scope, limit=looked_at)
+        hits = [hit for hit in ranked.hits if hit.score >= question.threshold]
+        ids = [hit.passage_id for hit in hits]
+        stored = knowledge.catalogue.passages(ids, around=AROUND if budget else 0)
+        found = entries(hits, visible(stored, scope), budget=budget, limit=question.top_k)
+        if len(found) == question.top_k or len(hits) < looked_at:
+            break
+    return found, ranked.mode
+
+
+def visible(stored: Mapping[str, StoredPassage], scope: Scope) -> dict[str, StoredPassage]:
     """Without what this asker may no longer see: the catalogue is the truth, an index may be a moment behind it."""
     return {
         name: passage
         for name, passage in stored.items()
-        if passage.base in scope.bases and sees(scope.rights, passage.access)
+        if passage.base in scope.bases
+        and sees(scope.rights, passage.access)
+        and (scope.filter is None or matches(scope.filter, passage.metadata))
     }
 
 
-def covers(knowledge: Knowledge, tokens: list[str], passages: list[StoredPassage]) -> bool:
+def covers(
+    knowledge: Knowledge, weights: Mapping[str, float], passages: Sequence[StoredPassage]
+) -> bool:
     """Whether one passage holds enough of what the question is about.
 
     With single characters nearly any question matches something, so a score says little: what counts is the share
     of the telling tokens' weight that stands in the passage or its title.
     """
-    weights = knowledge.index.weights(telling(tokens))
     total = sum(weights.values())
     if not total:
         return False
-    best = max((_held(weights, passage) for passage in passages), default=0.0)
-    return best / total >= knowledge.settings.knowledge_found_share
-
-
-def build(hits: list[Hit], stored: dict[str, StoredPassage]) -> tuple[Passage, ...]:
-    """The result's passages; one that was replaced in this moment is left out."""
-    return tuple(
-        Passage(
-            content=passage.text,
-            title=passage.title,
-            score=round(hit.score, 4),
-            document_id=passage.document_id,
-            source_id=passage.source_id,
-            segment_id=passage.id,
-            url=passage.url,
-            base=passage.base,
-            document_title=passage.document_title,
-            heading=passage.heading,
-            page=passage.page,
-        )
-        for hit in hits
-        if (passage := stored.get(hit.passage_id)) is not None
+    enough = knowledge.settings.knowledge_found_share * total
+    return any(
+        sum(weights[token] for token in held(f"{passage.title}\n{passage.text}", weights)) >= enough
+        for passage in passages
     )
 
 
-def _held(weights: dict[str, float], passage: StoredPassage) -> float:
-    held = set(tokenize(passage.title)) | set(tokenize(passage.text))
-    return sum(weight for token, weight in weights.items() if token in held)
+def build(
+    first: Sequence[Passage], found: Sequence[Entry], weights: Mapping[str, float], top_k: int
+) -> tuple[Passage, ...]:
+    """The result's passages: pinned answers first, then what was found, `top_k` together."""
+    return (*first, *(_passage(entry, weights) for entry in found))[:top_k]
+
+
+def _passage(entry: Entry, weights: Mapping[str, float]) -> Passage:
+    passage = entry.passage
+    return Passage(
+        content=entry.content,
+        title=passage.title,
+        score=round(entry.hit.score, 4),
+        document_id=passage.document_id,
+        source_id=passage.source_id,
+        segment_id=passage.id,
+        url=passage.url,
+        base=passage.base,
+        document_title=passage.document_title,
+        heading=passage.heading,
+        page=passage.page,
+        ordinal=passage.ordinal,
+        language=passage.language,
+        metadata=passage.metadata,
+        highlight=highlight(entry.content, weights),
+        copies=tuple(
+            Copy(copy.document_id, copy.source_id, copy.base, copy.title, copy.url)
+            for copy in entry.copies
+        ),
+    )

@@ -76,3 +76,27 @@ class KnowledgeSettings(BaseModel):
     knowledge_mail_attachments: int = Field(
         50, ge=0, le=1000, description="Attachments that are read of one mail."
     )
+    knowledge_parent_characters: int = Field(
+        1500,
+        ge=0,
+        le=100_000,
+        description="Characters to which a found passage may grow, with what stands around it in its section; 0: off.",
+    )
+    knowledge_filter_conditions: int = Field(
+        50, ge=1, le=500, description="Conditions on metadata that one search may have."
+    )
+    knowledge_pins: int = Field(
+        5000, ge=0, le=100_000, description="Pinned answers that one base may have."
+    )
+    knowledge_pin_share: float = Field(
+        0.75,
+        ge=0,
+        le=1,
+        description="Share that a question and a pinned one must have in common, to get its answer.",
+    )
+    knowledge_misses: int = Field(
+        1000,
+        ge=0,
+        le=1_000_000,
+        description="Questions without an answer that are kept, the newest; 0 keeps none.",
+    )

@@ -4,12 +4,13 @@ import math
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tantivy
 
 from tool_server.knowledge.catalogue import Catalogue
+from tool_server.knowledge.filters import Filter
 from tool_server.knowledge.index import Fields, Hit, Scope
 from tool_server.knowledge.index.folder import IndexFolder
 from tool_server.knowledge.index.writer import IndexWriter, writing
@@ -17,13 +18,24 @@ from tool_server.knowledge.rights import EVERYTHING, INHERITED
 
 # The largest value of BM25's term-frequency part: k1 + 1 with tantivy's k1 of 1.2.
 HIGHEST_TERM_SCORE = 2.2
+# How far down the ranking the passages that a filter means are looked for; and the number of documents up to which it
+# is faster to make them part of the query (measured: 10 to 20 microseconds each).
+DEPTHS = (300, 4000)
+FEW_DOCUMENTS = 2000
+FILTERS_HELD = 4  # whose documents are remembered
+IDF_HELD = 100_000  # tokens
+
+type Ranked = tuple[float, str]
 
 
 class Embedded:
     """The index below `path`; open one per process. A commit of any process is seen by the next search."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, catalogue: Catalogue | None = None) -> None:
+        """`catalogue`: where conditions on metadata are resolved; without one a scope may have none."""
         self.folder = IndexFolder(path)
+        self._catalogue = catalogue
+        self._known: dict[_Matching, list[str]] = {}
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
 
@@ -41,14 +53,48 @@ class Embedded:
         opened = self._open()
         if opened is None or not tokens or not scope.bases:
             return []
-        searcher = opened.index.searcher()
-        found = searcher.search(_query(opened.index.schema, tokens, scope), limit, count=False)
+        query = _query(opened.index.schema, tokens, scope)
+        best = (
+            opened.best(query, limit)
+            if scope.filter is None
+            else self._narrowed(opened, query, scope, scope.filter, limit)
+        )
         heaviest = max(fields.content + fields.title for fields in scope.bases.values())
-        highest = sum(self.weights(tokens).values()) * HIGHEST_TERM_SCORE * heaviest
-        return [
-            Hit(str(searcher.doc(address)["id"][0]), min(1.0, float(score) / highest))
-            for score, address in found.hits
-        ]
+        highest = sum(opened.weights(tokens).values()) * HIGHEST_TERM_SCORE * heaviest
+        return [Hit(passage, min(1.0, score / highest)) for score, passage in best]
+
+    def _narrowed(
+        self, opened: "_Opened", query: tantivy.Query, scope: Scope, conditions: Filter, limit: int
+    ) -> "list[Ranked]":
+        """The best passages that the filter means: as if the others were not there.
+
+        Most filters leave much: then it is enough to go down the ranking until `limit` are found. One that leaves
+        little is resolved to its documents, and these become part of the query.
+        """
+        if self._catalogue is None:
+            raise ValueError("Conditions need a catalogue.")
+        matching = _Matching(conditions, frozenset(scope.bases), self._catalogue.sequence())
+        ids = self._known.get(matching)
+        for depth in () if ids is not None and len(ids) <= FEW_DOCUMENTS else DEPTHS:
+            best = opened.best(query, depth)
+            meant = self._catalogue.meant(conditions, [passage for _, passage in best])
+            kept = [one for one in best if one[1] in meant]
+            if len(kept) >= limit or len(best) < depth:
+                return kept[:limit]
+            ids = self._resolve(matching)
+            if len(ids) <= FEW_DOCUMENTS:
+                break
+        must = tantivy.Occur.Must
+        within = _within(opened.index.schema, "document", ids or ())
+        return opened.best(tantivy.Query.boolean_query([(must, query), (must, within)]), limit)
+
+    def _resolve(self, matching: "_Matching") -> list[str]:
+        """The documents; those of the last few filters are remembered."""
+        known = self._known.get(matching)
+        if known is None and self._catalogue is not None:
+            known = self._catalogue.matching(matching.conditions, matching.bases)
+            self._known = {matching: known, **dict(list(self._known.items())[: FILTERS_HELD - 1])}
+        return known or []
 
     def writing(
         self, catalogue: Catalogue, *, wait_s: float = 0.0
@@ -63,9 +109,7 @@ class Embedded:
         opened = self._open()
         if opened is None:
             return dict.fromkeys(tokens, 1.0)
-        searcher = opened.index.searcher()
-        total = searcher.num_docs
-        return {token: _idf(searcher.doc_freq("content", token), total) for token in tokens}
+        return opened.weights(tokens)
 
     def _open(self) -> "_Opened | None":
         """The index as it is now, opened anew after a commit; None where it is missing or damaged."""
@@ -82,12 +126,41 @@ class Embedded:
 
 
 @dataclass(frozen=True)
+class _Matching:
+    """A filter in these bases, as the catalogue was after one change."""
+
+    conditions: Filter
+    bases: frozenset[str]
+    sequence: int
+
+
+@dataclass(frozen=True)
 class _Opened:
     """A build that this process searches, as it was after one change."""
 
     name: str
     sequence: int
     index: "tantivy.Index"
+    idf: dict[str, float] = field(default_factory=dict)
+
+    def best(self, query: tantivy.Query, limit: int) -> "list[Ranked]":
+        """Score and id of the best passages."""
+        searcher = self.index.searcher()
+        found = searcher.search(query, limit, count=False)
+        return [(float(score), str(searcher.doc(at)["id"][0])) for score, at in found.hits]
+
+    def weights(self, tokens: Sequence[str]) -> dict[str, float]:
+        """BM25's idf; it is remembered, for the same tokens are in many questions."""
+        searcher, known = self.index.searcher(), self.idf
+        weights = {}
+        for token in tokens:
+            idf = known.get(token)
+            if idf is None:
+                idf = _idf(searcher.doc_freq("content", token), searcher.num_docs)
+                if len(known) < IDF_HELD:
+                    known[token] = idf
+            weights[token] = idf
+        return weights
 
 
 def _query(schema: tantivy.Schema, tokens: Sequence[str], scope: Scope) -> tantivy.Query:
@@ -116,11 +189,11 @@ def _query(schema: tantivy.Schema, tokens: Sequence[str], scope: Scope) -> tanti
 def _anywhere(schema: tantivy.Schema, tokens: Sequence[str], fields: Fields) -> tantivy.Query:
     """Any of the tokens in content or title, each field with its weight."""
     terms = []
-    for field, weight in (("content", fields.content), ("title", fields.title)):
+    for name, weight in (("content", fields.content), ("title", fields.title)):
         if not weight:
             continue
         for token in tokens:
-            query = _term(schema, field, token)
+            query = _term(schema, name, token)
             weighed = query if weight == 1 else tantivy.Query.boost_query(query, weight)
             terms.append((tantivy.Occur.Should, weighed))
     return tantivy.Query.boolean_query(terms)
@@ -137,4 +210,6 @@ def _term(schema: tantivy.Schema, field: str, token: str) -> tantivy.Query:
 
 
 def _idf(frequency: int, total: int) -> float:
+    """Passages that were replaced count in `frequency` until their segment is merged, but not in `total`."""
+    total = max(total, frequency)
     return math.log(1 + (total - frequency + 0.5) / (frequency + 0.5))
