@@ -51,10 +51,11 @@ e2e: install  ## End-to-end and kill tests through the playground.
 soak: install  ## The full fault counts: 20 kills at random moments in 200 messages.
 	@TEST_SOAK=1 $(BIN)/python -m pytest -q -s tests/reliability -k random_kills --timeout 900
 
-bench: install  ## Measure: what is found, how the demo model answers, how long a message takes; DATA="folders…" for collections.
+bench: install  ## Measure: what is found, how the demo model answers, what it obeys, how long a message takes; DATA="folders…" for collections.
 	@$(BIN)/python -m scripts.evaluate_found
 	@OMP_NUM_THREADS=1 $(BIN)/python -m scripts.train_demo_model playground/demo_model --evaluate 2>/dev/null
 	@$(if $(DATA),$(BIN)/python -m scripts.evaluate_search $(DATA))
+	@$(BIN)/python -m scripts.evaluate_poisoned
 	@$(BIN)/python -m playground.demo --once
 	@$(MAKE) --no-print-directory bench-model
 

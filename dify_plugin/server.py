@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import httpx
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
+
+from dify_plugin.shapes import Base, Bases, DocumentText, Found, Refusal
+
+if TYPE_CHECKING:
+    from dify_plugin.question import DocumentQuestion, Question
 
 SEARCH_S = 10.0
 CHECK_S = 8.0
-TOP_K = 3
 # The daemon ends a plugin that writes a line of 5 MB, and bodies double on their way there.
 ANSWER_LIMIT = 2 * 1024 * 1024
 AWAY = "The tool server cannot be reached: check the URL and that it runs."
@@ -36,59 +40,6 @@ class Answer:
     body: bytes
 
 
-@dataclass(frozen=True)
-class Question:
-    """A search. `app` and `conversation` are Dify's: the server binds the ticket to them."""
-
-    query: str
-    base: str | None
-    top_k: int
-    ticket: str | None
-    app: str
-    conversation: str
-
-    @classmethod
-    def of(cls, parameters: Mapping[str, Any], *, app: str, conversation: str) -> Question:
-        """From a tool node's parameters; what is missing gets its default. Raises `ServerError`."""
-        return cls(
-            query=str(parameters.get("query") or ""),
-            base=str(parameters.get("base") or "") or None,
-            top_k=_count(parameters.get("top_k")),
-            ticket=str(parameters.get("ticket") or "") or None,
-            app=app,
-            conversation=conversation,
-        )
-
-    @property
-    def language(self) -> str:
-        """ "zh" where the question holds a Han character, else "en"."""
-        return "zh" if any("\u4e00" <= character <= "\u9fff" for character in self.query) else "en"
-
-
-class Passage(BaseModel):
-    """A passage with its source, as the search gives it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    content: str
-    title: str
-    score: float
-    document_id: str
-    source_id: str
-    segment_id: str
-    url: str
-    base: str
-
-
-class Found(BaseModel):
-    """The search's reply; `found` says whether the passages cover the question."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    found: bool
-    passages: list[Passage]
-
-
 class Server:
     """A tool server with the key that was entered for it."""
 
@@ -105,11 +56,21 @@ class Server:
 
     def check(self) -> None:
         """Whether URL and key open the knowledge. Raises `ServerError`."""
-        self._call(_Bases, "GET", "/knowledge/bases", CHECK_S)
+        self.bases()
+
+    def bases(self) -> list[Base]:
+        """The knowledge bases with their sizes. Raises `ServerError`."""
+        return self._call(Bases, "GET", "/knowledge/bases", CHECK_S).bases
 
     def search(self, question: Question) -> Found:
         """The passages for a question. Raises `ServerError`."""
         return self._call(Found, "POST", "/knowledge/search", SEARCH_S, json=asdict(question))
+
+    def document(self, question: DocumentQuestion) -> DocumentText:
+        """A part of a document's text. Raises `ServerError`."""
+        return self._call(
+            DocumentText, "POST", "/knowledge/document", SEARCH_S, json=asdict(question)
+        )
 
     def _call[Reply: BaseModel](
         self, reply: type[Reply], method: str, path: str, deadline_s: float, **more: Any
@@ -154,39 +115,15 @@ def _pool() -> httpx.Client:
     return httpx.Client(trust_env=False, limits=httpx.Limits(max_connections=200))
 
 
-class _Bases(BaseModel):
-    bases: list[dict[str, Any]]
-
-
-class _Error(BaseModel):
-    """The tool server's error object; a 404 that names a field means a thing, without one the whole route."""
-
-    message: str
-    field: str | None = None
-
-
-class _Fault(BaseModel):
-    error: _Error
-
-
 def _sentence(status: int, body: bytes) -> str:
     if status == 401:
         return "The tool server does not know this key: copy it from keys.json again."
     if status == 403:
         return 'This key does not open knowledge: enter the one with the scope "knowledge".'
     try:
-        error = _Fault.model_validate_json(body).error
+        error = Refusal.model_validate_json(body).error
     except ValidationError:
         return AWAY if status >= 500 else NO_KNOWLEDGE
     if status == 404 and error.field is None:
         return NO_KNOWLEDGE
     return f"The tool server refused: {error.message}"
-
-
-def _count(value: object) -> int:
-    if value in (None, ""):
-        return TOP_K
-    try:
-        return int(float(str(value)))
-    except (ValueError, OverflowError):
-        raise ServerError("top_k: enter a whole number.") from None

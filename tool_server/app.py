@@ -2,32 +2,24 @@
 
 from typing import Any
 
-import structlog
 from flask import Flask, Response, jsonify, request
 from flask.json.provider import DefaultJSONProvider
-from pydantic import ValidationError
-from werkzeug.exceptions import HTTPException
 
 import tool_server.channel.routes
 import tool_server.health
-import tool_server.knowledge.routes
+import tool_server.knowledge.surface
 import tool_server.metrics
 import tool_server.model.surface
 from tool_server.auth import Keys
 from tool_server.channel.services import Services
-from tool_server.errors import ApiError, BadRequest
+from tool_server.errors import ApiError
 from tool_server.limits import Limits
 from tool_server.model.moderation.guard import Guard
+from tool_server.rim import register_errors
 from tool_server.settings import Settings
-
-log = structlog.get_logger()
 
 # The largest body of any route; routes with less to read set their own limit.
 BODY_LIMIT = 8 * 1024 * 1024
-
-
-class InternalError(ApiError):
-    """What a caller sees of a fault of ours."""
 
 
 class Json(DefaultJSONProvider):
@@ -59,43 +51,17 @@ def create_app(settings: Settings, guard: Guard | None = None) -> Flask:
         model = tool_server.model.surface.register(app, settings, keys, limits, registry, guard)
     app.register_blueprint(tool_server.health.blueprint(settings, registry, model))
     if settings.knowledge_enabled:
-        app.register_blueprint(
-            tool_server.knowledge.routes.blueprint(settings, keys, registry, channel.resolve_ticket)
+        tool_server.knowledge.surface.register(
+            app, settings, keys, registry, channel.resolve_ticket
         )
     if settings.channel_enabled:
         app.register_blueprint(tool_server.channel.routes.blueprint(channel, keys))
-    _register_errors(app)
+    register_errors(app, _render)
     return app
 
 
-def _register_errors(app: Flask) -> None:
-    """One error shape per surface: OpenAI's below `/v1`, ours elsewhere; never an exception's own text."""
-
-    @app.errorhandler(ApiError)
-    def known(error: ApiError) -> tuple[Response, int]:
-        return _render(error)
-
-    @app.errorhandler(ValidationError)
-    def invalid(error: ValidationError) -> tuple[Response, int]:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "body"
-        return _render(BadRequest(f"{field}: {first['msg']}", param=field))
-
-    @app.errorhandler(HTTPException)
-    def http(error: HTTPException) -> tuple[Response, int]:
-        wrapped = ApiError(
-            error.description or error.name, code=error.name.lower().replace(" ", "_")
-        )
-        wrapped.status = error.code or 500
-        return _render(wrapped)
-
-    @app.errorhandler(Exception)
-    def unknown(error: Exception) -> tuple[Response, int]:
-        log.error("http.fault", route=request.path, exc_info=error)
-        return _render(InternalError("The tool server could not do this; its log says why."))
-
-
 def _render(error: ApiError) -> tuple[Response, int]:
+    """One error shape per surface: OpenAI's below `/v1`, ours elsewhere; some blueprints have one of their own."""
     body = error.openai() if request.path.startswith("/v1") else error.plain()
     response = jsonify(body)
     if error.retry_after is not None:

@@ -7,7 +7,8 @@ from dify_plugin.entities.tool import ToolInvokeMessage
 
 from dify_plugin import Tool
 from dify_plugin.citations import Citations
-from dify_plugin.server import Question, Server
+from dify_plugin.question import Question, budget_of, language_of
+from dify_plugin.server import Server
 
 
 class SearchTool(Tool):
@@ -17,9 +18,9 @@ class SearchTool(Tool):
             app=self.session.app_id or "",
             conversation=self.session.conversation_id or "",
         )
-        citations = Citations.of(Server.of(self.runtime.credentials).search(question))
-        yield self.create_variable_message("result", citations.items)
-        yield self.create_variable_message("context", citations.context)
-        yield self.create_variable_message("found", citations.found)
-        yield self.create_variable_message("language", question.language)
+        budget = budget_of(tool_parameters)
+        citations = Citations.of(Server.of(self.runtime.credentials).search(question), budget)
+        for name, value in citations.variables().items():
+            yield self.create_variable_message(name, value)
+        yield self.create_variable_message("language", language_of(question.query))
         yield self.create_text_message(citations.context)

@@ -10,7 +10,7 @@ from flask import Flask, Response, jsonify, request
 from playground.serving import Server
 
 KEY = "sq-right"
-PASSAGE = {
+PASSAGE: dict[str, Any] = {
     "content": "员工每年享有 12 天带薪年假。",
     "title": "员工手册 › 年假",
     "score": 0.5,
@@ -32,6 +32,7 @@ class FakeToolServer:
         self.deltas: list[dict[str, str]] = [{"content": "12 "}, {"content": "天"}]
         self.break_stream = False
         self.searches: list[dict[str, Any]] = []
+        self.documents: list[dict[str, Any]] = []
         self.chats: list[dict[str, Any]] = []
         self.callbacks: list[dict[str, Any]] = []
         self._server = Server(self._app())
@@ -50,6 +51,7 @@ class FakeToolServer:
         app = Flask("fake_tool_server")
         app.add_url_rule("/knowledge/bases", view_func=self._bases)
         app.add_url_rule("/knowledge/search", view_func=self._search, methods=["POST"])
+        app.add_url_rule("/knowledge/document", view_func=self._document, methods=["POST"])
         app.add_url_rule("/v1/models", view_func=self._models)
         app.add_url_rule("/v1/chat/completions", view_func=self._chat, methods=["POST"])
         app.add_url_rule(
@@ -76,6 +78,13 @@ class FakeToolServer:
     def _search(self) -> Response:
         self.searches.append(request.get_json())
         return jsonify(found=self.found, passages=[PASSAGE])
+
+    def _document(self) -> Response:
+        self.documents.append(request.get_json())
+        text = f"[2] {PASSAGE['content']}"
+        return jsonify(
+            document_id="d", title="员工手册", url="", text=text, truncated=True, next_offset=9
+        )
 
     def _models(self) -> Response:
         return jsonify(object="list", data=[{"id": "private-deepseek", "context_length": 32768}])

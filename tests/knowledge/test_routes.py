@@ -47,7 +47,7 @@ def test_a_ticket_that_nobody_knows_is_no_error_and_opens_nothing_more(client: F
         ({}, 400, "query"),
         ({"query": ""}, 400, "query"),
         ({"query": 7}, 400, "query"),
-        ({"query": "x", "base": "nowhere"}, 404, "base"),
+        ({"query": "x", "bases": ["nowhere"]}, 404, "base"),
         ({"query": "x", "top_k": 0}, 400, "top_k"),
         ({"query": "x", "colour": 1}, 400, "colour"),
         ({"query": "x", "score_threshold": 1.1}, 400, "score_threshold"),
@@ -76,7 +76,7 @@ def test_a_lost_index_is_a_503_until_it_is_built_anew(
 
 
 def test_a_base_that_is_no_text_is_unknown_too(client: FlaskClient) -> None:
-    body = rb'{"query": "x", "base": "\ud800"}'
+    body = rb'{"query": "x", "bases": ["\ud800"]}'
     answer = client.post("/knowledge/search", data=body, content_type="application/json")
     assert (answer.status_code, answer.get_json()["error"]["field"]) == (404, "base")
 

@@ -69,7 +69,11 @@ def test_the_tools_and_the_endpoint_are_valid(monkeypatch: pytest.MonkeyPatch) -
     provider = ToolProviderConfiguration.model_validate(
         read(A / "dify_plugin/provider/knowledge.yaml")
     )
-    assert [tool.identity.name for tool in provider.tools] == ["search"]
+    tools = {tool.identity.name: tool for tool in provider.tools}
+    assert set(tools) == {"search", "document_text", "list_bases"}
+    assert not tools["list_bases"].parameters
+    outputs = {name: set(tool.output_schema["properties"]) for name, tool in tools.items()}
+    assert outputs["search"] == {"result", "context", "found", "count", "truncated", "language"}
     group = EndpointProviderConfiguration.model_validate(read(A / "dify_plugin/group/wechat.yaml"))
     assert sorted(endpoint.method for endpoint in group.endpoints) == ["GET", "POST"]
 

@@ -7,20 +7,9 @@ from typing import Any
 
 import pytest
 
-from dify_plugin.citations import Citations
-from dify_plugin.server import Found, Question, Server, ServerError, ask
+from dify_plugin.question import Question
+from dify_plugin.server import Server, ServerError, ask
 from tests.plugins.raw_server import RawServer
-
-PASSAGE = {
-    "content": "满一年 12 天。",
-    "title": "员工手册 › 年假",
-    "score": 0.5,
-    "document_id": "d",
-    "source_id": "s",
-    "segment_id": "0c2d7148-6e7b-5abb-9f22-ad039fe75d0e",
-    "url": "https://intranet.example/a",
-    "base": "handbook",
-}
 
 
 def fault(message: str, field: str | None = None) -> str:
@@ -86,47 +75,3 @@ def test_a_call_ends_at_its_deadline_though_bytes_still_come(server: RawServer) 
 
 def test_the_key_never_shows_in_a_traceback() -> None:
     assert "sq-secret" not in repr(Server("http://x", "sq-secret"))
-
-
-@pytest.mark.parametrize(
-    ("value", "count"), [(None, 3), ("", 3), (5, 5), ("5", 5), (5.0, 5), (0, 0)]
-)
-def test_top_k_is_read_as_dify_sends_it(value: object, count: int) -> None:
-    assert question(top_k=value).top_k == count
-
-
-@pytest.mark.parametrize("value", ["many", "nan", "inf"])
-def test_a_top_k_that_is_no_number_is_named(value: str) -> None:
-    with pytest.raises(ServerError, match="top_k"):
-        question(top_k=value)
-
-
-def test_citations_are_numbered_and_carry_what_dify_needs() -> None:
-    reply = Found.model_validate({"found": True, "passages": [PASSAGE, {**PASSAGE, "url": ""}]})
-    citations = Citations.of(reply)
-    assert citations.found == "yes"
-    assert citations.context == (
-        "[1] 员工手册 › 年假\n满一年 12 天。\n\n[2] 员工手册 › 年假\n满一年 12 天。"
-    )
-    assert citations.items[0] == {
-        "title": "员工手册 › 年假",
-        "content": "[1] 员工手册 › 年假\n满一年 12 天。",
-        "metadata": {
-            "_source": "knowledge",
-            "position": 1,
-            "dataset_id": "handbook",
-            "dataset_name": "handbook",
-            "document_id": "d",
-            "document_name": "员工手册 › 年假",
-            "data_source_type": "external",
-            "segment_id": "0c2d7148-6e7b-5abb-9f22-ad039fe75d0e",
-            "retriever_from": "workflow",
-            "score": 0.5,
-            "doc_metadata": {"url": "https://intranet.example/a", "source_id": "s"},
-        },
-    }
-
-
-def test_passages_that_do_not_cover_the_question_are_no_citations() -> None:
-    citations = Citations.of(Found.model_validate({"found": False, "passages": [PASSAGE]}))
-    assert (citations.items, citations.context, citations.found) == ([], "", "no")

@@ -16,6 +16,7 @@ from tool_server.knowledge.conditions import documents_of, meant
 from tool_server.knowledge.document import (
     Document,
     Piece,
+    StoredDocument,
     StoredPassage,
     Value,
     document_id,
@@ -144,6 +145,21 @@ class Catalogue:
         found = mine.order_by(passages.c.document_id, passages.c.ordinal)
         return self._database.read(lambda db: [_stored(row) for row in db.execute(found)])
 
+    def passages_from(self, document: str, ordinal: int, limit: int) -> list[StoredPassage]:
+        """Passages of one document as it is now, from this ordinal on, in their order."""
+        mine = _STORED.where(
+            passages.c.document_id == document,
+            passages.c.retired_at.is_(None),
+            passages.c.ordinal >= ordinal,
+        )
+        found = mine.order_by(passages.c.ordinal).limit(limit)
+        return self._database.read(lambda db: [_stored(row) for row in db.execute(found)])
+
+    def documents(self, ids: Collection[str]) -> dict[str, StoredDocument]:
+        """The documents of these ids; one that was taken back is not there."""
+        found = _DOCUMENTS.where(documents.c.id.in_(ids), documents.c.digest != WITHDRAWN)
+        return self._database.read(lambda db: {row.id: _document(row) for row in db.execute(found)})
+
     def metadata(self, ids: Collection[str]) -> dict[str, dict[str, Value]]:
         """What is known about these documents, by id."""
         found = sa.select(documents.c.id, documents.c.metadata).where(documents.c.id.in_(ids))
@@ -199,6 +215,24 @@ class Catalogue:
             .limit(limit)
         )
         return self._database.read(lambda db: [Change(*row) for row in db.execute(found)])
+
+
+_DOCUMENTS = sa.select(
+    documents.c.id,
+    documents.c.base,
+    documents.c.source_id,
+    documents.c.title,
+    documents.c.url,
+    documents.c.language,
+    documents.c.access,
+    documents.c.metadata,
+)
+
+
+def _document(row: sa.Row[Any]) -> StoredDocument:
+    values = dict(row._mapping)
+    read = {"access": tuple(json.loads(row.access)), "metadata": json.loads(row.metadata)}
+    return StoredDocument(**{**values, **read})
 
 
 _STORED = sa.select(

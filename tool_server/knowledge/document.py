@@ -56,6 +56,20 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class StoredDocument:
+    """A document as the catalogue holds it, without its passages."""
+
+    id: str
+    base: str
+    source_id: str
+    title: str
+    url: str
+    language: str
+    access: tuple[str, ...]
+    metadata: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
 class StoredPassage:
     """A passage as the catalogue holds it; `section` is the number of the section that it was cut out of."""
 

@@ -18,6 +18,7 @@ from tool_server.knowledge.index.choose import open_index
 from tool_server.knowledge.legs import rank
 from tool_server.knowledge.pinned import pinned
 from tool_server.knowledge.places import held
+from tool_server.knowledge.present import present
 from tool_server.knowledge.question import Copy, Mode, Passage, Question, Result, Used
 from tool_server.knowledge.rights import sees
 from tool_server.knowledge.tokens import distinct, telling
@@ -64,7 +65,8 @@ def search(knowledge: Knowledge, question: Question) -> Result:
     covered = bool(first) or covers(knowledge, weights, [entry.passage for entry in found])
     if not covered and knowledge.note_miss is not None:
         knowledge.note_miss(question)
-    return Result(covered, build(first, found, weights, question.top_k), mode)
+    passages = build(first, found, weights, question.top_k)
+    return Result(covered, present(knowledge.settings, knowledge.catalogue, passages), mode)
 
 
 def check(knowledge: Knowledge, question: Question) -> None:

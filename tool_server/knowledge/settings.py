@@ -100,3 +100,18 @@ class KnowledgeSettings(BaseModel):
         le=1_000_000,
         description="Questions without an answer that are kept, the newest; 0 keeps none.",
     )
+    knowledge_text_characters: int = Field(
+        20000,
+        ge=1000,
+        le=1000000,
+        description="Characters of a document's text that one request, or one page of it, gets at most.",
+    )
+    knowledge_public_url: str = Field(
+        "",
+        max_length=500,
+        pattern=r"^(https?://\S+)?$",
+        description=(
+            "Address under which phones reach this server; public documents without one of their own then have a page "
+            "there for whoever reaches it, to which citations link. Empty: no pages."
+        ),
+    )

@@ -46,9 +46,13 @@ def packages(started: Packages, server: FakeToolServer) -> Packages:
 
 
 def search(packages: Packages, **parameters: Any) -> dict[str, Any]:
-    """The tool's variables."""
-    asked = {"query": "年假有几天？", **parameters}
-    messages = packages.invoke_tool("shenqiao/shenqiao/knowledge", "search", asked, SESSION)
+    """The variables of the tool `search`."""
+    return call(packages, "search", {"query": "年假有几天？", **parameters})
+
+
+def call(packages: Packages, tool: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """A tool's variables."""
+    messages = packages.invoke_tool("shenqiao/shenqiao/knowledge", tool, parameters, SESSION)
     variables = [m["message"] for m in messages if m["type"] == "variable"]
     return {v["variable_name"]: v["variable_value"] for v in variables}
 
@@ -110,8 +114,12 @@ def test_the_search_gives_citations_context_found_and_language(
     assert item["metadata"]["segment_id"] == PASSAGE["segment_id"]
     assert server.searches[-1] == {
         "query": "年假有几天？",
-        "base": None,
+        "bases": [],
         "top_k": 2,
+        "score_threshold": 0.0,
+        "mode": "auto",
+        "filters": None,
+        "language": "",
         "ticket": "t",
         "app": "app-1",
         "conversation": "conv-1",
@@ -124,6 +132,33 @@ def test_a_search_that_found_nothing_gives_empty_variables(
     server.found = False
     variables = search(packages)
     assert (variables["found"], variables["result"], variables["context"]) == ("no", [], "")
+
+
+def test_the_bases_are_listed_without_a_parameter(packages: Packages) -> None:
+    variables = call(packages, "list_bases", {})
+    assert variables == {
+        "result": [{"name": "handbook", "documents": 1, "passages": 1}],
+        "count": 1,
+    }
+
+
+def test_a_document_s_text_comes_as_a_quotation(packages: Packages, server: FakeToolServer) -> None:
+    parameters = {"document_id": "d", "offset": 4, "ticket": "t", "max_characters": 500}
+    assert call(packages, "document_text", parameters) == {
+        "content": "[1] 员工手册\n(2) 员工每年享有 12 天带薪年假。",
+        "title": "员工手册",
+        "url": "",
+        "truncated": "yes",
+        "next_offset": 9,
+    }
+    assert server.documents[-1] == {
+        "document_id": "d",
+        "offset": 4,
+        "limit": 500,
+        "ticket": "t",
+        "app": "app-1",
+        "conversation": "conv-1",
+    }
 
 
 def test_a_search_that_fails_is_an_error_with_a_sentence(

@@ -1,0 +1,66 @@
+"""The tool server's replies, read once where they arrive; used by `server` and by what makes outputs of them."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Reply(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Passage(_Reply):
+    """A passage with its source, as the search gives it."""
+
+    content: str
+    title: str
+    score: float
+    document_id: str
+    source_id: str
+    segment_id: str
+    url: str
+    base: str
+    heading: str = ""
+    page: int | None = None
+    metadata: dict[str, object] = {}  # the document's own
+
+
+class Found(_Reply):
+    """The search's reply; `found` says whether the passages cover the question."""
+
+    found: bool
+    passages: list[Passage]
+
+
+class Base(_Reply):
+    """A knowledge base and its size."""
+
+    name: str
+    documents: int
+    passages: int
+
+
+class Bases(_Reply):
+    bases: list[Base]
+
+
+class DocumentText(_Reply):
+    """A part of a document; `next_offset` is where the next one begins."""
+
+    document_id: str
+    title: str
+    url: str
+    text: str
+    truncated: bool
+    next_offset: int | None
+
+
+class Fault(_Reply):
+    """The tool server's error object; a 404 that names a field means a thing, without one the whole route."""
+
+    message: str
+    field: str | None = None
+
+
+class Refusal(_Reply):
+    error: Fault
