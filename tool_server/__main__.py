@@ -14,6 +14,7 @@ MODULES = {
     "account": "tool_server.channel.commands",
     "aux": "tool_server.model.commands",
     "engine": "tool_server.model.commands",
+    "index": "tool_server.knowledge.index_commands",
     "ingest": "tool_server.knowledge.commands",
     "key": "tool_server.key_commands",
     "pins": "tool_server.knowledge.pin_commands",

@@ -56,6 +56,7 @@ def test_a_wrong_body_names_its_field(
     assert (answer.status_code, answer.get_json()["error"]["field"]) == (status, field)
 
 
+@pytest.mark.embedded
 def test_a_lost_index_is_a_503_until_it_is_built_anew(
     client: FlaskClient, handbook: Knowledge
 ) -> None:

@@ -142,6 +142,12 @@ class Catalogue:
         found = mine.order_by(passages.c.document_id, passages.c.ordinal)
         return self._database.read(lambda db: [_stored(row) for row in db.execute(found)])
 
+    def retired_of(self, ids: Collection[str]) -> list[str]:
+        """Ids of the passages that older versions of these documents had, as far as they are still kept."""
+        old = passages.c.document_id.in_(ids), passages.c.retired_at.is_not(None)
+        found = sa.select(passages.c.id).where(*old)
+        return self._database.read(lambda db: list(db.scalars(found)))
+
     def metadata(self, ids: Collection[str]) -> dict[str, dict[str, Value]]:
         """What is known about these documents, by id."""
         found = sa.select(documents.c.id, documents.c.metadata).where(documents.c.id.in_(ids))

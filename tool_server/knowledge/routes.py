@@ -63,7 +63,7 @@ def blueprint(
 ) -> Blueprint:
     """`/knowledge/…`: to search with a key of the scope `knowledge`, to change with one of the scope `editor`."""
     routes = Blueprint("knowledge", __name__, url_prefix="/knowledge")
-    knowledge = Knowledge.open(settings)
+    knowledge = Knowledge.open(settings, registry)
     misses = MissWriter(knowledge.catalogue.misses, keep=settings.knowledge_misses)
     knowledge = replace(knowledge, note_miss=misses.note)
     repair = Repair(knowledge)
