@@ -49,6 +49,7 @@ def serve() -> None:
 
     settings = load()
     _check_model(settings)
+    _check_index(settings)
     logs.configure(settings, "supervisor")
     supervisor = Supervisor(settings)
     supervisor.start_engines()
@@ -98,6 +99,14 @@ def _check_model(settings: Settings) -> None:
             f"SHENQIAO_MODEL_PATH: there is no model in {str(settings.model_path)!r};"
             " name its folder, or set SHENQIAO_MODEL_ENABLED=false."
         )
+
+
+def _check_index(settings: Settings) -> None:
+    """What is set for Elasticsearch fits together. Raises `SettingsError`."""
+    if settings.knowledge_enabled and settings.knowledge_backend == "elasticsearch":
+        from tool_server.knowledge.index.elastic_client import options
+
+        options(settings)
 
 
 def main() -> None:

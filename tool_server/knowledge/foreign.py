@@ -29,8 +29,6 @@ def search_foreign(
         answer = connection.ask("foreign", lambda client: _search(client, profile, query, limit))
     except NotFoundError:
         raise Unavailable(f"The index of the base {base!r} is missing in Elasticsearch.") from None
-    if answer["timed_out"]:
-        raise Unavailable("Elasticsearch did not answer in time.", retry_after=5)
     return [_passage(hit, base, profile) for hit in answer["hits"]["hits"]]
 
 

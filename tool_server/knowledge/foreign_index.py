@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 FIELDS = 20
 HIGHEST_BOOST = 100.0
 FILTER_CHARACTERS = 10_000
-# Queries that run a script or fetch from elsewhere have no place in a filter.
-REFUSED = frozenset({"script", "script_score", "percolate", "wrapper", "knn", "has_child"})
+# Queries that run a script, or hide what they are.
+REFUSED = frozenset({"script", "script_score", "wrapper"})
 FIELD = r"[A-Za-z0-9_@-]+(?:\.[A-Za-z0-9_@-]+)*"
 
-type Path = Annotated[str, Field(pattern=rf"^(?:{FIELD})?$", max_length=200)]
+type FieldPath = Annotated[str, Field(pattern=rf"^(?:{FIELD})?$", max_length=200)]
 
 
 def _boosts(given: object) -> object:
@@ -79,11 +79,11 @@ class ForeignIndex(BaseModel):
         Field({"title": 3.0, "content": 1.0}, min_length=1, max_length=FIELDS)
     )
     type: Literal["best_fields", "most_fields"] = "best_fields"
-    id: Path = ""
-    title: Path = "title"
-    content: Path = Field("content", min_length=1)
-    url: Path = ""
-    page: Path = ""
+    id: FieldPath = ""
+    title: FieldPath = "title"
+    content: FieldPath = Field("content", min_length=1)
+    url: FieldPath = ""
+    page: FieldPath = ""
     filter: Annotated[dict[str, Any], AfterValidator(_check_filter)] | None = None
 
 
@@ -110,9 +110,7 @@ class ForeignAccess:
         found = [
             passage
             for name, foreign in bases.items()
-            for passage in search_foreign(
-                connection, name, foreign, question.query, question.top_k
-            )
+            for passage in search_foreign(connection, name, foreign, question.query, question.top_k)
         ]
         return [passage for passage in found if passage.score >= question.threshold]
 

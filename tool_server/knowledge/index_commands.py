@@ -32,7 +32,7 @@ def status() -> None:
         click.echo(f"engine     {knowledge.settings.knowledge_backend}")
         click.echo(f"passages   {held} of {passages}")
         click.echo(f"changes    {max(applied, 0)} of {changes}")
-        if applied == changes and held == passages:
+        if max(applied, 0) == changes and held == passages:
             click.echo("complete")
             return
         missing = "missing" if applied < 0 else "behind"

@@ -58,21 +58,21 @@ class Elastic:
         return kept.state.applied
 
     def passage_count(self) -> int:
+        if self._state() is None:
+            return 0
         passages = {"exists": {"field": "document"}}
         answer = self._ask(
             "count", lambda client: client.count(index=self.names.read, query=passages)
         )
-        return 0 if answer is None else int(answer["count"])
+        return int(answer["count"])
 
     def search(self, tokens: Sequence[str], scope: Scope, *, limit: int) -> list[Hit]:
         """The best passages for a question's tokens, best first; nothing where there is no index yet."""
-        if not tokens or not scope.bases:
+        if not tokens or not scope.bases or self._state() is None:
             return []
         answer = self._ask(
             "search", lambda client: self._search(client, query(tokens, scope), limit)
         )
-        if answer is None:
-            return []
         if answer["timed_out"]:
             raise Unavailable("Elasticsearch did not answer in time.", retry_after=5)
         heaviest = max(fields.content + fields.title for fields in scope.bases.values())
@@ -122,12 +122,18 @@ class Elastic:
     def _state(self) -> Kept | None:
         """What the index says of itself, asked at most once a second by all threads together."""
         with self._lock:
-            kept = self._kept
-            if kept is not None and self._clock() - kept[0] < STATE_S:
-                return kept[1]
-        found = self.connection.ask(
-            "state", lambda client: elastic_state.read(client, self.names.read)
-        )
+            now, kept = self._clock(), self._kept
+            if kept is not None:
+                if now - kept[0] < STATE_S:
+                    return kept[1]
+                self._kept = now, kept[1]  # one thread asks, the others go on with this
+        try:
+            found = self.connection.ask(
+                "state", lambda client: elastic_state.read(client, self.names.read)
+            )
+        except Unavailable:
+            self.forget()
+            raise
         with self._lock:
             self._kept = self._clock(), found
         return found
@@ -158,7 +164,7 @@ class Elastic:
                 payloads=False,
             ),
         )
-        vectors = {} if answer is None else answer["term_vectors"].get("content_tok", {})
+        vectors = answer["term_vectors"].get("content_tok", {})
         terms = vectors.get("terms", {})
         total = max(0, vectors.get("field_statistics", {}).get("doc_count", 0))
         counted: dict[str | None, int] = {
@@ -167,12 +173,12 @@ class Elastic:
         return {**counted, None: total}
 
     def _ask(self, name: str, call: Callable[[Elasticsearch], Any]) -> Any:
-        """None where there is no index."""
+        """Raises `Unavailable`, also where the index went away since it was asked for its state."""
         try:
             return self.connection.ask(name, call)
         except NotFoundError:
             self.forget()
-            return None
+            raise Unavailable("The index is missing in Elasticsearch.", retry_after=5) from None
 
 
 class _Frequencies:

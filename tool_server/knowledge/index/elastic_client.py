@@ -21,6 +21,7 @@ from elasticsearch import (
     AuthenticationException,
     AuthorizationException,
     Elasticsearch,
+    NotFoundError,
     UnsupportedProductError,
 )
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -111,7 +112,7 @@ class Connection:
             return
         try:
             nodes = self.client().nodes.info(filter_path="nodes.*.version")["nodes"]
-        except AuthorizationException:  # a key that may only read is not told
+        except (AuthorizationException, NotFoundError):  # a key that may only read is not told
             nodes = {}
         for node in nodes.values():
             version = str(node.get("version", ""))

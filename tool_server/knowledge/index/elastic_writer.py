@@ -146,29 +146,38 @@ class ElasticWriter:
         self._index.forget()
 
     def _rebuild(self) -> None:
-        client, now = self._client(), time.time()
-        name, old = self._names.fresh(now), self._aliased()
+        client = self._client()
+        name, old = self._names.fresh(time.time()), self._aliased()
         client.indices.put_index_template(
             name=self._names.template, **template(self._names, self._index.settings)
         )
-        client.indices.create(index=name)
-        applied, total = 0, self._catalogue.sequence()
-        while changes := self._catalogue.changes(applied, CHANGES_PER_BULK):
-            self._write(name, changes, require_alias=False)
-            applied = changes[-1].sequence
-            self._progress(applied, max(total, applied))
-        client.indices.refresh(index=name)
-        self._try(name, applied)
-        state = State(
-            self._index.owner(), applied, session=self._session, machine=_machine(), at=now
-        )
-        self._kept = elastic_state.create(client, name, state)
-        self._swap(name, old)
+        try:
+            client.indices.create(index=name)
+            self._kept = self._fill(name)
+            self._swap(name, old)
+        except BaseException:
+            with suppress(ApiError, TransportError):
+                if self._current() != name:
+                    client.indices.delete(index=name, ignore_unavailable=True)
+            raise
         self._index.forget()
-        log.info("index.rebuilt", index=name, sequence=applied)
+        log.info("index.rebuilt", index=name, sequence=self._kept.state.applied)
         if any(old.values()):  # whoever searches the old one has ended by then
             time.sleep(self._index.settings.knowledge_elasticsearch_timeout_s)
         self._remove_others()
+
+    def _fill(self, name: str) -> Kept:
+        """All passages of the catalogue, tried, and what the index says of itself."""
+        client, applied = self._client(), 0
+        while changes := self._catalogue.changes(applied, CHANGES_PER_BULK):
+            self._write(name, changes, require_alias=False)
+            applied = changes[-1].sequence
+            self._progress(applied, max(applied, self._catalogue.sequence()))
+        client.indices.refresh(index=name)
+        self._try(name, applied)
+        owner = self._index.owner()
+        state = State(owner, applied, session=self._session, machine=_machine(), at=time.time())
+        return elastic_state.create(client, name, state)
 
     def _write(self, index: str, changes: Sequence[Change], *, require_alias: bool) -> None:
         """Exchange the passages of these documents. Raises `Unavailable` with the first reason."""
@@ -205,20 +214,18 @@ class ElasticWriter:
 
     def _try(self, name: str, applied: int) -> None:
         """A new index holds all passages and finds one of them. Raises `Unavailable`; the old one stays then."""
-        count = self._count(name)
-        if applied == self._catalogue.sequence() and count != self._catalogue.passage_count():
-            raise Unavailable(f"The new index holds {count} passages, the catalogue has others.")
-        for change in self._catalogue.changes(0, DOCUMENTS_AT_ONCE):
-            for passage in self._catalogue.passages_of([change.document_id]):
-                tokens = distinct(passage.text, TRIED_TOKENS)
-                scope = Scope({passage.base: Fields()}, frozenset({EVERYTHING}))
-                if not tokens:
-                    continue
-                asked = query(tokens, scope)
-                found = self._client().search(index=name, query=asked, size=1, source=False)
-                if not found["hits"]["hits"]:
-                    raise Unavailable("The new index does not find what it holds.")
-                return
+        held, wanted = self._count(name), self._catalogue.passage_count()
+        if held != wanted and applied == self._catalogue.sequence():
+            raise Unavailable(f"The new index holds {held} of {wanted} passages.")
+        first = [change.document_id for change in self._catalogue.changes(0, DOCUMENTS_AT_ONCE)]
+        for passage in self._catalogue.passages_of(first):
+            if not (tokens := distinct(passage.text, TRIED_TOKENS)):
+                continue
+            asked = query(tokens, Scope({passage.base: Fields()}, frozenset({EVERYTHING})))
+            found = self._client().search(index=name, query=asked, size=1, source=False)
+            if not found["hits"]["hits"]:
+                raise Unavailable("The new index does not find what it holds.")
+            return
 
     def _swap(self, name: str, old: dict[str, list[str]]) -> None:
         """Both aliases in one step. Raises `IndexBusy` where another machine was first."""
@@ -232,7 +239,8 @@ class ElasticWriter:
         try:
             self._client().indices.update_aliases(actions=actions)
         except NotFoundError:
-            raise IndexBusy("Another machine took the index over.") from None
+            if self._current() != name:  # else the first try came through, its answer did not
+                raise IndexBusy("Another machine took the index over.") from None
 
     def _current(self) -> str | None:
         """The index that both aliases name, and nothing else."""
