@@ -110,9 +110,7 @@ class ForeignAccess:
         found = [
             passage
             for name, foreign in bases.items()
-            for passage in search_foreign(
-                connection, name, foreign, question.query, question.top_k
-            )
+            for passage in search_foreign(connection, name, foreign, question.query, question.top_k)
         ]
         return [passage for passage in found if passage.score >= question.threshold]
 
