@@ -63,6 +63,7 @@ class KnowledgeSettings(BaseModel):
         ge=0,
         le=1_000_000,
         description="Questions without an answer that are kept, the newest; 0 keeps none.",
+    )
     knowledge_backend: Literal["embedded", "elasticsearch"] = Field(
         "embedded",
         description="Where passages are indexed: in the data folder, or in Elasticsearch 8 or 9.",
