@@ -187,6 +187,34 @@ def test_conditions_mean_what_matches_says(node: Node, opened: Open) -> None:
     assert asked > 400
 
 
+@pytest.mark.parametrize("operator", ["contains", "not contains", "start with", "end with", "is"])
+def test_values_that_are_longer_than_a_pattern_are_compared_in_full_by_the_search(
+    node: Node, opened: Open, operator: str
+) -> None:
+    elastic = opened(node.url)
+    metadata: dict[str, dict[str, Value]] = {
+        "a": {"key": "a" + "字" * 1500 + "a"},
+        "b": {"key": "b" + "字" * 1500 + "b"},
+        "c": {"key": "字" * 1500},
+        "d": {},
+    }
+    put(
+        elastic,
+        "kb",
+        [
+            Document(name, name, (Section("", f"word {name * 9}"),), metadata=has)
+            for name, has in metadata.items()
+        ],
+    )
+    for value in ("a" + "字" * 1500, "字" * 1500 + "b", "字" * 1500):
+        given = {"name": "key", "comparison_operator": operator, "value": value}
+        condition = parse({"conditions": [given]})
+        assert condition is not None
+        result = search(elastic, Question("word", top_k=10, filter=condition))
+        found = {passage.source_id for passage in result.passages}
+        assert found == {name for name, has in metadata.items() if matches(condition, has)}
+
+
 def test_ten_thousand_metadata_keys_leave_the_mapping_as_it_is(node: Node, opened: Open) -> None:
     elastic = opened(node.url)
     put(elastic, "kb", [Document("first", "t", (Section("", "word"),))])

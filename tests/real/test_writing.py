@@ -160,6 +160,35 @@ def test_no_search_fails_while_the_index_is_made_anew(
     assert len(indexes(node, knowledge)) == 1
 
 
+def test_a_rebuild_that_fails_leaves_the_old_index_and_nothing_else(
+    node: Node, opened: Open, tmp_path: Path
+) -> None:
+    knowledge = opened(node.url)
+    ingest(knowledge, "kb", [source(tmp_path, 3)])
+    before = indexes(node, knowledge)
+
+    def fail(_done: int, _all: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        knowledge.index.rebuild(knowledge.catalogue, fail)
+    assert indexes(node, knowledge) == before
+    assert_whole(knowledge, 3)
+
+
+def test_an_index_that_goes_away_is_an_error_and_not_an_empty_answer(
+    node: Node, opened: Open, tmp_path: Path
+) -> None:
+    knowledge = opened(node.url)
+    ingest(knowledge, "kb", [source(tmp_path, 3)])
+    assert search(knowledge, Question("subject1", top_k=1)).found
+    for index in indexes(node, knowledge):
+        node.call("DELETE", f"/{index}")
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="missing|being built"):
+            search(knowledge, Question("subject1", top_k=1))
+
+
 def indexes(node: Node, knowledge: Knowledge) -> set[str]:
     found = node.call("GET", f"/{elastic_of(knowledge).names.pattern}/_alias")
     assert isinstance(found, dict)

@@ -1,6 +1,7 @@
 """A search as Elasticsearch is asked it: tokens inside a scope, conditions on metadata; for `elastic`.
 
-Built of term queries, so that no character of a question is syntax. Conditions mean what `filters.matches` says.
+Built of term queries, so that no character of a question is syntax. Conditions mean what `filters.matches` says; of a
+text that is longer than `PATTERN` only so much is compared here, and `search` compares the rest.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ type Query = dict[str, Any]
 
 # Elasticsearch takes at least 1,024 clauses, and 8,192 with a heap of 512 MB.
 CLAUSES = 4096
+# Elasticsearch makes an automaton of each pattern: one of 2,000 characters is refused, 50 of them took ten seconds.
+PATTERN = 100
 RANGES = {">": "gt", "<": "lt", "≥": "gte", "≤": "lte", "before": "lt", "after": "gt"}
 
 
@@ -69,6 +72,8 @@ def filter_query(conditions: Filter) -> Query:
 
 def _condition(condition: Condition) -> Query:
     """One of the document's values holds, or with an opposite operator none does."""
+    if condition.operator == "not contains" and _is_long(condition.value):
+        return {"match_all": {}}
     inner = {"bool": {"filter": [{"terms": {"meta.k": list(condition.names)}}]}}
     inner["bool"] |= _holds(condition.positive)
     nested = {"nested": {"path": "meta", "query": inner}}
@@ -85,10 +90,11 @@ def _holds(condition: Condition) -> dict[str, list[Query]]:
     if given is None or isinstance(given, tuple):
         return {"must": [{"match_none": {}}]}
     if operator == "start with":
-        return {"must": [{"prefix": {"meta.f": fold(given)}}]}
-    if operator in ("contains", "end with"):
-        after = "*" if operator == "contains" else ""
-        return {"must": [{"wildcard": {"meta.f": f"*{_literal(fold(given))}{after}"}}]}
+        return {"must": [{"prefix": {"meta.f": fold(given)[:PATTERN]}}]}
+    if operator == "contains":
+        return {"must": [{"wildcard": {"meta.f": f"*{_literal(fold(given)[:PATTERN])}*"}}]}
+    if operator == "end with":
+        return {"must": [{"wildcard": {"meta.f": f"*{_literal(fold(given)[-PATTERN:])}"}}]}
     if operator not in ORDERS:
         return {"must": [{"match_none": {}}]}
     bound = RANGES[operator]
@@ -118,6 +124,10 @@ def _ordered(bound: str, given: Value) -> Query:
             time = {"bool": {"filter": [time], "must_not": [numeric]}}
         ways.append(time)
     return _any(ways)
+
+
+def _is_long(given: object) -> bool:
+    return isinstance(given, str) and len(fold(given)) > PATTERN
 
 
 def _literal(text: str) -> str:
