@@ -1,7 +1,7 @@
 """A real Elasticsearch for tests: fetched by Maven, unpacked, started on loopback as a user without rights, and ended.
 
 The build is the one that Elasticsearch's own integration tests run on (`integ-test-zip`): the server without most of
-its modules. Used by `conftest`; `python -m tests.real.node` starts one by hand.
+its modules. Used by `conftest`; `python -m tests.real.node [VERSION] [--secured]` starts one by hand.
 """
 
 import json
@@ -252,6 +252,7 @@ def _without_rights() -> list[str]:
 
 
 if __name__ == "__main__":
-    with running(*sys.argv[1:2], secured="--secured" in sys.argv) as started:
+    given = [argument for argument in sys.argv[1:] if argument != "--secured"]
+    with running(*given, secured="--secured" in sys.argv) as started:
         print(started.url, started.ca_file, flush=True)  # noqa: T201  (a command)
         signal.pause()

@@ -185,7 +185,7 @@ def test_an_index_that_goes_away_is_an_error_and_not_an_empty_answer(
     for index in indexes(node, knowledge):
         node.call("DELETE", f"/{index}")
     for _ in range(2):
-        with pytest.raises(Unavailable, match="missing|being built"):
+        with pytest.raises(Unavailable, match=r"missing|being built"):
             search(knowledge, Question("subject1", top_k=1))
 
 
