@@ -28,8 +28,12 @@ def test_a_search_answers_found_and_passages(client: FlaskClient) -> None:
     assert body["found"] is True
     assert set(body["passages"][0]) == {
         *("content", "title", "score", "document_id", "source_id", "segment_id", "url", "base"),
-        *("document_title", "heading", "page"),
+        *("document_title", "heading", "page", "ordinal", "language", "metadata", "highlight"),
+        *("copies", "pinned"),
     }
+    (fragment,) = body["passages"][0]["highlight"]
+    assert body["mode"] == "lexical"
+    assert [fragment["text"][slice(*mark)] for mark in fragment["marks"]] == ["年假"]
 
 
 def test_a_ticket_that_nobody_knows_is_no_error_and_opens_nothing_more(client: FlaskClient) -> None:
@@ -46,6 +50,11 @@ def test_a_ticket_that_nobody_knows_is_no_error_and_opens_nothing_more(client: F
         ({"query": "x", "base": "nowhere"}, 404, "base"),
         ({"query": "x", "top_k": 0}, 400, "top_k"),
         ({"query": "x", "colour": 1}, 400, "colour"),
+        ({"query": "x", "score_threshold": 1.1}, 400, "score_threshold"),
+        ({"query": "x", "language": "fr"}, 400, "language"),
+        ({"query": "x", "mode": "magic"}, 400, "mode"),
+        ({"query": "x", "base": "handbook", "bases": ["handbook"]}, 400, "base"),
+        ({"query": "x", "filters": {"conditions": [7]}}, 400, "filters.conditions.0"),
         ([], 400, "body"),
     ],
 )
@@ -84,6 +93,43 @@ def test_a_key_of_another_scope_is_refused(client: FlaskClient, handbook: Knowle
     headers = {"Authorization": f"Bearer {key}"}
     assert client.get("/knowledge/bases", headers=headers).status_code == 403
     assert client.get("/knowledge/bases", headers={"Authorization": "Bearer x"}).status_code == 401
+
+
+def test_an_editor_sets_who_sees_a_base_and_the_list_shows_it_to_no_other(
+    client: FlaskClient, handbook: Knowledge
+) -> None:
+    editor = {"Authorization": f"Bearer {Keys.load(handbook.settings).secret('editor')}"}
+    profile = {"access": ["user:wecom/li"], "title_weight": 0.5}
+    path = "/knowledge/bases/handbook"
+    assert client.put(path, json=profile).status_code == 403
+    assert client.put(path, json=profile, headers=editor).status_code == 200
+    assert client.get(path, headers=editor).get_json() == {
+        "name": "handbook",
+        "access": ["user:wecom/li"],
+        "title_weight": 0.5,
+        "content_weight": 1.0,
+    }
+    assert client.get("/knowledge/bases").get_json() == {"bases": []}
+    assert client.post("/knowledge/search", json={"query": "年假"}).get_json()["passages"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "status"),
+    [
+        ("handbook", {"access": ["everybody"]}, 400),
+        ("handbook", {"access": []}, 400),
+        ("handbook", {"access": ["*"]}, 400),
+        ("handbook", {"title_weight": -1}, 400),
+        ("Hand", {}, 400),
+    ],
+)
+def test_a_wrong_profile_is_refused(
+    client: FlaskClient, handbook: Knowledge, name: str, profile: Any, status: int
+) -> None:
+    editor = {"Authorization": f"Bearer {Keys.load(handbook.settings).secret('editor')}"}
+    answer = client.put(f"/knowledge/bases/{name}", json=profile, headers=editor)
+    assert answer.status_code == status
+    assert client.get("/knowledge/bases/nowhere", headers=editor).status_code == 404
 
 
 def test_the_bases_are_listed_with_their_size(client: FlaskClient) -> None:

@@ -77,6 +77,10 @@ class Catalogue:
     def open(cls, settings: Settings) -> "Catalogue":
         return cls(Database(url_of(settings)))
 
+    @property
+    def database(self) -> Database:
+        return self._database
+
     def close(self) -> None:
         self._database.close()
 

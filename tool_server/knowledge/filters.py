@@ -28,6 +28,7 @@ from tool_server.knowledge.values import (
     NAME_CHARACTERS,
     Stored,
     fold,
+    is_text,
     moment,
     number,
     stored,
@@ -223,7 +224,5 @@ def _single(given: object, place: str) -> Value:
 
 
 def _check_unicode(text: str, place: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise refusal(place, "holds half of a surrogate pair") from None
+    if not is_text(text):
+        raise refusal(place, "holds half of a surrogate pair")

@@ -10,7 +10,7 @@ FRAGMENTS = 2
 CHARACTERS = 120
 LOOKED_AT = 20_000  # characters of a passage
 MARKS = 50  # of one fragment
-SENTENCE = re.compile(r"[^。！？!?；;\n]+[。！？!?；;]*")
+SENTENCE = re.compile(r"(?:[^。！？!?；;\n.]|\.(?!\s))+(?:[。！？!?；;]+|\.)?")
 
 
 def highlight(text: str, weights: Mapping[str, float]) -> tuple[Fragment, ...]:

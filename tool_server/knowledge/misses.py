@@ -14,6 +14,7 @@ from sqlalchemy.dialects.sqlite import insert
 from tool_server.database import Database
 from tool_server.knowledge.question import Question
 from tool_server.knowledge.schema import misses
+from tool_server.knowledge.values import is_text
 
 log = structlog.get_logger()
 
@@ -73,11 +74,17 @@ class MissWriter:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
+    @property
+    def waiting(self) -> int:
+        return self._waiting.qsize()
+
     def note(self, question: Question) -> None:
         """Never waits: where too many wait already, this one is not counted."""
         if not self._keep:
             return
         text = " ".join(question.query.split())[:CHARACTERS]
+        if not is_text(text):
+            return
         try:
             for base in question.bases or ("",):
                 self._waiting.put_nowait((base, text))

@@ -53,7 +53,7 @@ class KnowledgeSettings(BaseModel):
         5000, ge=0, le=100_000, description="Pinned answers that one base may have."
     )
     knowledge_pin_share: float = Field(
-        0.8,
+        0.75,
         ge=0,
         le=1,
         description="Share that a question and a pinned one must have in common, to get its answer.",

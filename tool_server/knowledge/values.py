@@ -64,3 +64,12 @@ def moment(value: object) -> float | None:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def is_text(text: str) -> bool:
+    """Whether it can be stored: JSON can hold half of a surrogate pair, a database cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -215,4 +215,6 @@ def _term(schema: tantivy.Schema, field: str, token: str) -> tantivy.Query:
 
 
 def _idf(frequency: int, total: int) -> float:
+    """Passages that were replaced count in `frequency` until their segment is merged, but not in `total`."""
+    total = max(total, frequency)
     return math.log(1 + (total - frequency + 0.5) / (frequency + 0.5))
