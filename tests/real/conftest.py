@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,35 +21,42 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("real")
 
 
-@pytest.fixture(scope="session")
-def nodes() -> Iterator[Callable[..., Node]]:
-    """Starts a node; what it lacks on this machine skips the test with the reason."""
+@contextmanager
+def started(*version: str, secured: bool = False) -> Iterator[Node]:
+    """A node; what it lacks on this machine skips the test with the reason."""
     with ExitStack() as stack:
-
-        def start(*version: str, secured: bool = False) -> Node:
-            try:
-                return stack.enter_context(running(*version, secured=secured))
-            except Missing as error:
-                pytest.skip(str(error))
-
-        yield start
+        try:
+            node = stack.enter_context(running(*version, secured=secured))
+        except Missing as error:
+            pytest.skip(str(error))
+        yield node
 
 
 @pytest.fixture(scope="session")
-def node(nodes: Callable[..., Node]) -> Node:
+def node() -> Iterator[Node]:
     """Without security; shared by many tests, each with a prefix of its own."""
-    return nodes()
+    with started() as node:
+        yield node
 
 
-@pytest.fixture(scope="session")
-def secured(nodes: Callable[..., Node]) -> Node:
+@pytest.fixture(scope="module")
+def secured() -> Iterator[Node]:
     """HTTPS, users, roles, API keys."""
-    return nodes(secured=True)
+    with started(secured=True) as node:
+        yield node
 
 
-@pytest.fixture(scope="session")
-def newest(nodes: Callable[..., Node]) -> Node:
-    return nodes(NEWEST)
+@pytest.fixture
+def newest() -> Iterator[Node]:
+    with started(NEWEST) as node:
+        yield node
+
+
+@pytest.fixture
+def fragile() -> Iterator[Node]:
+    """A node of one test's own, to be stopped or killed."""
+    with started() as node:
+        yield node
 
 
 @pytest.fixture

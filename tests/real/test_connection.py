@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.real import certificates
-from tests.real.node import PASSWORD, Node, running
+from tests.real.node import PASSWORD, Node
 from tests.real.waiting import wait_until
 from tool_server.app import create_app
 from tool_server.auth import Keys
@@ -121,15 +121,8 @@ def test_a_certificate_of_somebody_else_is_refused(
 
 
 @pytest.fixture
-def away(opened: Open) -> Iterator[tuple[Node, Knowledge]]:
-    """A node that is stopped and comes back, on the same port."""
-    with running() as node:
-        yield node, opened(node.url)
-
-
-@pytest.fixture
-def client(away: tuple[Node, Knowledge], tmp_path: Path) -> Iterator[FlaskClient]:
-    _, knowledge = away
+def client(fragile: Node, opened: Open, tmp_path: Path) -> Iterator[FlaskClient]:
+    knowledge = opened(fragile.url)
     (tmp_path / "a.txt").write_text("apples")
     ingest(knowledge, "kb", [tmp_path / "a.txt"])
     app = create_app(knowledge.settings)
@@ -141,13 +134,12 @@ def client(away: tuple[Node, Knowledge], tmp_path: Path) -> Iterator[FlaskClient
 
 
 def test_while_the_node_is_away_a_search_is_a_503_and_afterwards_works_by_itself(
-    away: tuple[Node, Knowledge], client: FlaskClient
+    fragile: Node, client: FlaskClient
 ) -> None:
-    node, _ = away
     body = {"query": "apples", "top_k": 1}
     assert client.post("/knowledge/search", json=body).get_json()["found"]
     assert client.get("/health/ready").get_json()["checks"]["index"]["ok"]
-    node.stop()
+    fragile.stop()
     for _ in range(8):
         answer = client.post("/knowledge/search", json=body)
         assert (answer.status_code, answer.get_json()["error"]["code"]) == (503, "unavailable")
@@ -155,7 +147,7 @@ def test_while_the_node_is_away_a_search_is_a_503_and_afterwards_works_by_itself
         assert int(answer.headers["Retry-After"]) > 0
     wait_until(lambda: not client.get("/health/ready").get_json()["checks"]["index"]["ok"])
     assert "shenqiao_elasticsearch_circuit_open 1.0" in client.get("/metrics").text
-    node.start()
+    fragile.start()
     wait_until(lambda: client.post("/knowledge/search", json=body).status_code == 200)
     assert client.post("/knowledge/search", json=body).get_json()["found"]
     assert "shenqiao_elasticsearch_circuit_open 0.0" in client.get("/metrics").text

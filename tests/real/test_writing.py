@@ -6,13 +6,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from playground.processes import environment
-from tests.real.node import Node, running
+from tests.real.node import Node
 from tests.real.waiting import wait_until
 from tool_server.errors import Unavailable
 from tool_server.knowledge.document import Document, Piece, Section
@@ -86,13 +86,6 @@ def test_kills_of_the_ingesting_process_lose_nothing_and_double_nothing(
     assert_whole(knowledge, knowledge.catalogue.passage_count())
     finish(knowledge.settings, path)
     assert_whole(knowledge)
-
-
-@pytest.fixture
-def fragile(node: Node) -> Iterator[Node]:
-    """A node of this test's own, to be killed."""
-    with running() as own:
-        yield own
 
 
 def test_a_kill_of_the_node_loses_nothing_and_the_search_comes_back_by_itself(
