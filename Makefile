@@ -13,7 +13,7 @@ TORCH ?= lock
 INSTALLED := .venv/installed-$(TORCH)
 ONCE ?=
 
-.PHONY: help install demo test check format lint types unit thorough plugins e2e soak bench bench-model bench-gpu package docs lock clean
+.PHONY: help install demo test check format lint types unit thorough real plugins e2e soak bench bench-model bench-gpu package docs lock clean
 
 help:  ## Say what each verb does.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -37,10 +37,14 @@ types: install
 	@cd dify_plugin/model_provider && MYPYPATH=. ../../$(BIN)/mypy --config-file ../mypy.ini models provider main.py
 
 unit: install  ## Unit and contract tests.
-	@$(BIN)/python -m pytest -q tests -m "not thorough" --ignore=tests/plugins --ignore=tests/e2e --ignore=tests/reliability
+	@$(BIN)/python -m pytest -q tests -m "not thorough and not real" --ignore=tests/plugins --ignore=tests/e2e --ignore=tests/reliability
 
 thorough: install  ## The long tests that only CI need run each time: auxiliary models, kills of the model server, quantised weights.
-	@$(BIN)/python -m pytest -q tests -m thorough --timeout 300 --ignore=tests/plugins --ignore=tests/e2e --ignore=tests/reliability
+	@$(BIN)/python -m pytest -q tests -m "thorough and not real" --timeout 300 --ignore=tests/plugins --ignore=tests/e2e --ignore=tests/reliability
+
+real: install  ## Knowledge on a real Elasticsearch 8 and 9; needs Maven and a JDK, fetches 200 MB once.
+	@$(BIN)/python -m pytest -q tests/real --timeout 300
+	@TEST_KNOWLEDGE_BACKEND=elasticsearch $(BIN)/python -m pytest -q tests/knowledge -m "not thorough" --timeout 300
 
 plugins: install  ## Tests of the Dify packages; importing the SDK patches a process, so they run in one of their own.
 	@$(BIN)/python -m pytest -q tests/plugins

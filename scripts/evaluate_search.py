@@ -1,6 +1,6 @@
 """How good and how fast the search is on a test collection (corpus.jsonl.gz, queries.tsv, qrels.tsv in one folder).
 
-    python -m scripts.evaluate_search FOLDER…
+    python -m scripts.evaluate_search [--elasticsearch URL] FOLDER…
 
 Prints nDCG@10 and recall@10, the share of questions that count as found, and the time of a search.
 """
@@ -27,15 +27,18 @@ BASE = "collection"
 
 
 @click.command()
+@click.option(
+    "--elasticsearch", default="", help="URL of a node to index in, instead of the embedded index."
+)
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-def main(folders: tuple[Path, ...]) -> None:
+def main(folders: tuple[Path, ...], elasticsearch: str) -> None:
     """Evaluate each collection in an installation of its own."""
     for folder in folders:
         with tempfile.TemporaryDirectory() as home:
-            evaluate(folder, Path(home))
+            evaluate(folder, Path(home), elasticsearch)
 
 
-def evaluate(folder: Path, home: Path) -> None:
+def evaluate(folder: Path, home: Path, elasticsearch: str = "") -> None:
     settings = load(
         {
             "SHENQIAO_DATA_DIR": str(home / "data"),
@@ -43,6 +46,7 @@ def evaluate(folder: Path, home: Path) -> None:
             "SHENQIAO_MODEL_ENABLED": "false",
             "SHENQIAO_KNOWLEDGE_FILE_LIMIT": "1000000000",
             "SHENQIAO_KNOWLEDGE_PASSAGE_CHARACTERS": "20000",  # the judgements are of whole documents
+            **(_elasticsearch(folder, elasticsearch) if elasticsearch else {}),
         }
     )
     migrate(settings)
@@ -55,6 +59,15 @@ def evaluate(folder: Path, home: Path) -> None:
     click.echo(f"{folder.name}: {report.documents} documents ingested in {seconds:.1f} s")
     _measure(knowledge, dict(_queries(folder)), _judgements(folder))
     knowledge.catalogue.close()
+
+
+def _elasticsearch(folder: Path, url: str) -> dict[str, str]:
+    return {
+        "SHENQIAO_KNOWLEDGE_BACKEND": "elasticsearch",
+        "SHENQIAO_KNOWLEDGE_ELASTICSEARCH_URLS": url,
+        "SHENQIAO_KNOWLEDGE_ELASTICSEARCH_PREFIX": f"evaluate-{folder.name}-{time.time_ns()}",
+        "SHENQIAO_KNOWLEDGE_BATCH_DOCUMENTS": "5000",
+    }
 
 
 def _measure(

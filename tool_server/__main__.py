@@ -14,6 +14,7 @@ MODULES = {
     "account": "tool_server.channel.commands",
     "aux": "tool_server.model.commands",
     "engine": "tool_server.model.commands",
+    "index": "tool_server.knowledge.index_commands",
     "ingest": "tool_server.knowledge.commands",
     "key": "tool_server.key_commands",
     "pins": "tool_server.knowledge.pin_commands",
@@ -48,6 +49,7 @@ def serve() -> None:
 
     settings = load()
     _check_model(settings)
+    _check_index(settings)
     logs.configure(settings, "supervisor")
     supervisor = Supervisor(settings)
     supervisor.start_engines()
@@ -97,6 +99,14 @@ def _check_model(settings: Settings) -> None:
             f"SHENQIAO_MODEL_PATH: there is no model in {str(settings.model_path)!r};"
             " name its folder, or set SHENQIAO_MODEL_ENABLED=false."
         )
+
+
+def _check_index(settings: Settings) -> None:
+    """What is set for Elasticsearch fits together. Raises `SettingsError`."""
+    if settings.knowledge_enabled and settings.knowledge_backend == "elasticsearch":
+        from tool_server.knowledge.index.elastic_client import options
+
+        options(settings)
 
 
 def main() -> None:

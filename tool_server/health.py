@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from tool_server import heartbeats
+from tool_server.knowledge.index.choose import open_probe
 from tool_server.model.aux import kinds
 from tool_server.model.backend import Backend
 from tool_server.settings import Settings
@@ -19,6 +20,7 @@ def blueprint(
 ) -> Blueprint:
     """Routes without a key; `/metrics` is kept inside by the proxy in front."""
     routes = Blueprint("health", __name__)
+    index = open_probe(settings)
 
     @routes.get("/health/live")
     def live() -> Response:
@@ -27,6 +29,8 @@ def blueprint(
     @routes.get("/health/ready")
     def ready() -> tuple[Response, int]:
         checks = _checks(settings, model)
+        if index is not None:
+            checks["index"] = index()
         ok = all(check["ok"] for check in checks.values())
         return jsonify(status="ready" if ok else "not ready", checks=checks), 200 if ok else 503
 

@@ -24,6 +24,8 @@ from tool_server.knowledge.repair import PATIENCE_S, Repair
 from tool_server.knowledge.search import Knowledge, Question, search
 from tool_server.settings import Settings
 
+pytestmark = pytest.mark.embedded
+
 
 def repaired(knowledge: Knowledge) -> Knowledge:
     """As another process would find it, once its repair is done."""

@@ -65,6 +65,7 @@ def test_a_wrong_body_names_its_field(
     assert (answer.status_code, answer.get_json()["error"]["field"]) == (status, field)
 
 
+@pytest.mark.embedded
 def test_a_lost_index_is_a_503_until_it_is_built_anew(
     client: FlaskClient, handbook: Knowledge
 ) -> None:
@@ -107,6 +108,7 @@ def test_an_editor_sets_who_sees_a_base_and_the_list_shows_it_to_no_other(
         "access": ["user:wecom/li"],
         "title_weight": 0.5,
         "content_weight": 1.0,
+        "foreign": None,
     }
     assert client.get("/knowledge/bases").get_json() == {"bases": []}
     assert client.post("/knowledge/search", json={"query": "年假"}).get_json()["passages"] == []

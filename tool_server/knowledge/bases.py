@@ -5,6 +5,7 @@ from functools import lru_cache
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tool_server.access import Right
+from tool_server.knowledge.foreign_index import ForeignIndex
 from tool_server.knowledge.rights import PUBLIC
 
 
@@ -16,6 +17,7 @@ class Profile(BaseModel):
     access: tuple[Right, ...] = Field((PUBLIC,), min_length=1, max_length=1000)
     title_weight: float | None = Field(None, ge=0, le=10)
     content_weight: float = Field(1.0, gt=0, le=10)
+    foreign: ForeignIndex | None = None  # its documents lie in an index of others
 
 
 @lru_cache(1000)  # each search reads them all; the text changes seldom

@@ -160,6 +160,12 @@ class Catalogue:
         found = _DOCUMENTS.where(documents.c.id.in_(ids), documents.c.digest != WITHDRAWN)
         return self._database.read(lambda db: {row.id: _document(row) for row in db.execute(found)})
 
+    def retired_of(self, ids: Collection[str]) -> list[str]:
+        """Ids of the passages that older versions of these documents had, as far as they are still kept."""
+        old = passages.c.document_id.in_(ids), passages.c.retired_at.is_not(None)
+        found = sa.select(passages.c.id).where(*old)
+        return self._database.read(lambda db: list(db.scalars(found)))
+
     def metadata(self, ids: Collection[str]) -> dict[str, dict[str, Value]]:
         """What is known about these documents, by id."""
         found = sa.select(documents.c.id, documents.c.metadata).where(documents.c.id.in_(ids))

@@ -4,7 +4,9 @@ Called by the routes, for the tool as for every other door: one retrieval functi
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry
 
 from tool_server.errors import BadRequest, NotFound, Unavailable
 from tool_server.knowledge.bases import Profile
@@ -12,6 +14,7 @@ from tool_server.knowledge.catalogue import Catalogue, Known
 from tool_server.knowledge.document import StoredPassage
 from tool_server.knowledge.entries import Entry, entries
 from tool_server.knowledge.filters import matches
+from tool_server.knowledge.foreign_index import ForeignAccess
 from tool_server.knowledge.highlight import highlight
 from tool_server.knowledge.index import Fields, Index, Scope
 from tool_server.knowledge.index.choose import open_index
@@ -44,11 +47,12 @@ class Knowledge:
     catalogue: Catalogue
     index: Index
     note_miss: Callable[[Question], None] | None = None
+    foreign: ForeignAccess = field(default_factory=ForeignAccess)
 
     @classmethod
-    def open(cls, settings: Settings) -> "Knowledge":
+    def open(cls, settings: Settings, registry: CollectorRegistry | None = None) -> "Knowledge":
         catalogue = Catalogue.open(settings)
-        return cls(settings, catalogue, open_index(settings, catalogue))
+        return cls(settings, catalogue, open_index(settings, catalogue, registry))
 
 
 def search(knowledge: Knowledge, question: Question) -> Result:
@@ -62,10 +66,14 @@ def search(knowledge: Knowledge, question: Question) -> Result:
     pins = knowledge.catalogue.pins.of({name: at.pins for name, at in bases.items()})
     share = knowledge.settings.knowledge_pin_share
     first = pinned(pins, question, tokens, weights, share=share)
-    covered = bool(first) or covers(knowledge, weights, [entry.passage for entry in found])
+    foreign = {name: at.profile.foreign for name, at in bases.items() if at.profile.foreign}
+    theirs = knowledge.foreign.search(knowledge.settings, question, foreign)
+    texts = [f"{entry.passage.title}\n{entry.passage.text}" for entry in found]
+    texts += [f"{passage.title}\n{passage.content}" for passage in theirs]
+    covered = bool(first) or covers(knowledge, weights, texts)
     if not covered and knowledge.note_miss is not None:
         knowledge.note_miss(question)
-    passages = build(first, found, weights, question.top_k)
+    passages = build(first, found, theirs, weights, question.top_k)
     return Result(covered, present(knowledge.settings, knowledge.catalogue, passages), mode)
 
 
@@ -141,10 +149,8 @@ def visible(stored: Mapping[str, StoredPassage], scope: Scope) -> dict[str, Stor
     }
 
 
-def covers(
-    knowledge: Knowledge, weights: Mapping[str, float], passages: Sequence[StoredPassage]
-) -> bool:
-    """Whether one passage holds enough of what the question is about.
+def covers(knowledge: Knowledge, weights: Mapping[str, float], texts: Sequence[str]) -> bool:
+    """Whether one of these passages, with its title, holds enough of what the question is about.
 
     With single characters nearly any question matches something, so a score says little: what counts is the share
     of the telling tokens' weight that stands in the passage or its title.
@@ -153,17 +159,24 @@ def covers(
     if not total:
         return False
     enough = knowledge.settings.knowledge_found_share * total
-    return any(
-        sum(weights[token] for token in held(f"{passage.title}\n{passage.text}", weights)) >= enough
-        for passage in passages
-    )
+    return any(sum(weights[token] for token in held(text, weights)) >= enough for text in texts)
 
 
 def build(
-    first: Sequence[Passage], found: Sequence[Entry], weights: Mapping[str, float], top_k: int
+    first: Sequence[Passage],
+    found: Sequence[Entry],
+    theirs: Sequence[Passage],
+    weights: Mapping[str, float],
+    top_k: int,
 ) -> tuple[Passage, ...]:
-    """The result's passages: pinned answers first, then what was found, `top_k` together."""
-    return (*first, *(_passage(entry, weights) for entry in found))[:top_k]
+    """The result's passages: pinned answers first, then what was found, `top_k` together.
+
+    Scores of foreign bases are made in another way: where both are searched the order between the two is a rough one.
+    """
+    passages = [_passage(entry, weights) for entry in found]
+    if theirs:
+        passages = sorted([*passages, *theirs], key=lambda passage: -passage.score)
+    return (*first, *passages)[:top_k]
 
 
 def _passage(entry: Entry, weights: Mapping[str, float]) -> Passage:

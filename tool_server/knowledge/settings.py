@@ -1,6 +1,9 @@
 """Knowledge's settings; read through `tool_server.settings.Settings`."""
 
-from pydantic import BaseModel, Field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr
 
 
 class KnowledgeSettings(BaseModel):
@@ -114,4 +117,60 @@ class KnowledgeSettings(BaseModel):
             "Address under which phones reach this server; public documents without one of their own then have a page "
             "there for whoever reaches it, to which citations link. Empty: no pages."
         ),
+    )
+    knowledge_backend: Literal["embedded", "elasticsearch"] = Field(
+        "embedded",
+        description="Where passages are indexed: in the data folder, or in Elasticsearch 8 or 9.",
+    )
+    knowledge_elasticsearch_urls: str = Field(
+        "",
+        description="Elasticsearch's nodes, as `https://host:9200`, with commas between ([how](elasticsearch.md)).",
+    )
+    knowledge_elasticsearch_api_key: SecretStr = Field(
+        SecretStr(""), description="Key for Elasticsearch, in the encoded form."
+    )
+    knowledge_elasticsearch_user: str = Field(
+        "", max_length=200, description="User for Elasticsearch, instead of a key."
+    )
+    knowledge_elasticsearch_password: SecretStr = Field(
+        SecretStr(""), description="That user's password."
+    )
+    knowledge_elasticsearch_ca_file: Path = Field(
+        Path(),
+        description="PEM file of the authority that signed Elasticsearch's certificate; empty: those of the system.",
+    )
+    knowledge_elasticsearch_fingerprint: str = Field(
+        "",
+        pattern=r"^(?:[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31})?$",
+        description="SHA-256 fingerprint of a certificate that Elasticsearch sends, instead of an authority.",
+    )
+    knowledge_elasticsearch_prefix: str = Field(
+        "shenqiao",
+        pattern=r"^[a-z][a-z0-9_-]{0,63}$",
+        description="What the names of our indexes and aliases begin with; each installation needs its own.",
+    )
+    knowledge_elasticsearch_timeout_s: float = Field(
+        5.0, ge=0.1, le=120, description="Seconds that a search waits for Elasticsearch."
+    )
+    knowledge_elasticsearch_bulk_timeout_s: float = Field(
+        60.0, ge=1, le=600, description="Seconds that one bulk of passages may take."
+    )
+    knowledge_elasticsearch_bulk_bytes: int = Field(
+        10 * 1024 * 1024, ge=100_000, le=50_000_000, description="Bytes of one bulk of passages."
+    )
+    knowledge_elasticsearch_total_fields: int = Field(
+        5000,
+        ge=100,
+        le=100_000,
+        description="Fields that the mapping may have; ours has about 20 and does not grow with metadata.",
+    )
+    knowledge_elasticsearch_metadata_keys: int = Field(
+        200,
+        ge=1,
+        le=5000,
+        description="Metadata keys of a document that conditions see in Elasticsearch; the log names one with more.",
+    )
+    knowledge_foreign_api_key: SecretStr = Field(
+        SecretStr(""),
+        description="Key for indexes of others that bases name; empty: the same access as for ours.",
     )

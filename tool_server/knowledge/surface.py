@@ -24,7 +24,7 @@ def register(
     resolve_ticket: ResolveTicket,
 ) -> None:
     """Add the routes to `app`."""
-    knowledge = Knowledge.open(settings)
+    knowledge = Knowledge.open(settings, registry)
     misses = MissWriter(knowledge.catalogue.misses, keep=settings.knowledge_misses)
     asking = Asking(replace(knowledge, note_miss=misses.note), registry)
     app.register_blueprint(tool_server.knowledge.routes.blueprint(asking, keys, resolve_ticket))

@@ -4,7 +4,7 @@
 `choose` takes one by the settings. An index is derived: whatever it holds can be made again from the catalogue.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -76,6 +76,15 @@ class Index(Protocol):
         self, catalogue: Catalogue, *, wait_s: float = 0.0
     ) -> AbstractContextManager[Writer]:
         """The only writer, with the index brought up to the catalogue first. Raises `IndexBusy` after `wait_s`."""
+        ...
+
+    def rebuild(
+        self, catalogue: Catalogue, progress: Callable[[int, int], None], *, wait_s: float = 0.0
+    ) -> None:
+        """Make it anew from the catalogue, saying how many of all changes are in; searches have the old one meanwhile.
+
+        Raises `IndexBusy` after `wait_s`.
+        """
         ...
 
     def close(self) -> None: ...

@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from tool_server.knowledge.catalogue import Catalogue
 from tool_server.knowledge.filters import Filter
 from tool_server.knowledge.index import Fields, Hit, Scope
 from tool_server.knowledge.index.folder import IndexFolder
-from tool_server.knowledge.index.writer import IndexWriter, writing
+from tool_server.knowledge.index.writer import IndexWriter, rebuilding, writing
 from tool_server.knowledge.rights import EVERYTHING, INHERITED
 
 # The largest value of BM25's term-frequency part: k1 + 1 with tantivy's k1 of 1.2.
@@ -100,6 +100,11 @@ class Embedded:
         self, catalogue: Catalogue, *, wait_s: float = 0.0
     ) -> AbstractContextManager[IndexWriter]:
         return writing(self.folder, catalogue, wait_s=wait_s)
+
+    def rebuild(
+        self, catalogue: Catalogue, progress: Callable[[int, int], None], *, wait_s: float = 0.0
+    ) -> None:
+        rebuilding(self.folder, catalogue, progress, wait_s=wait_s)
 
     def close(self) -> None:
         """Nothing is held open but files, which the kernel closes."""

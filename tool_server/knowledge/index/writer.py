@@ -5,21 +5,18 @@ catalogue is written first, the number of the last change that the index holds a
 writer goes on from there. Where the two disagree, the index is built anew beside the old one, which serves until then.
 """
 
-import fcntl
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import tantivy
 
 from tool_server.knowledge.catalogue import Catalogue, Change
-from tool_server.knowledge.index import IndexBusy
 from tool_server.knowledge.index.folder import IndexFolder
+from tool_server.knowledge.index.lock import alone
 from tool_server.knowledge.tokens import tokenize
 
 WRITER_BYTES = 64 * 1024 * 1024
 CHANGES_PER_COMMIT = 500
-RETRY_S = 0.05
 
 
 @contextmanager
@@ -27,7 +24,7 @@ def writing(
     folder: IndexFolder, catalogue: Catalogue, *, wait_s: float = 0.0
 ) -> Iterator["IndexWriter"]:
     """The only writer, with the index brought up to the catalogue. Raises `IndexBusy` after `wait_s`."""
-    with _alone(folder, wait_s):
+    with alone(folder.lock, wait_s):
         writer = IndexWriter(folder, catalogue)
         try:
             writer.open()
@@ -36,12 +33,34 @@ def writing(
             writer.close()
 
 
+def rebuilding(
+    folder: IndexFolder,
+    catalogue: Catalogue,
+    progress: Callable[[int, int], None],
+    *,
+    wait_s: float = 0.0,
+) -> None:
+    """Make the index anew. Raises `IndexBusy` after `wait_s`."""
+    with alone(folder.lock, wait_s):
+        writer = IndexWriter(folder, catalogue, progress)
+        try:
+            writer.rebuild()
+        finally:
+            writer.close()
+
+
 class IndexWriter:
     """Made by `writing`: its lock is held."""
 
-    def __init__(self, folder: IndexFolder, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        folder: IndexFolder,
+        catalogue: Catalogue,
+        progress: Callable[[int, int], None] = lambda _done, _all: None,
+    ) -> None:
         self._folder = folder
         self._catalogue = catalogue
+        self._progress = progress
         self._name, self._sequence = "", 0
         self._writer: tantivy.IndexWriter | None = None
 
@@ -50,14 +69,14 @@ class IndexWriter:
         build = self._folder.current()
         index = None if build is None else self._folder.open(build.name)
         if build is None or index is None or build.sequence > self._catalogue.sequence():
-            self._rebuild()
+            self.rebuild()
             return
         self._folder.keep_only(build.name)  # what a killed rebuild left
         self._name, self._sequence = build.name, build.sequence
         self.sync()
         index.reload()
         if index.searcher().num_docs != self._catalogue.passage_count():
-            self._rebuild()
+            self.rebuild()
 
     def sync(self) -> None:
         """Take over what changed in the catalogue since."""
@@ -69,7 +88,7 @@ class IndexWriter:
             self._writer.wait_merging_threads()
             self._writer = None
 
-    def _rebuild(self) -> None:
+    def rebuild(self) -> None:
         """A whole new build; searches have the old one until it is complete."""
         self.close()
         name = self._folder.create(build_schema())
@@ -87,6 +106,7 @@ class IndexWriter:
             sequence = changes[-1].sequence
             if publish:
                 self._folder.publish(name, sequence)
+            self._progress(sequence, max(sequence, self._catalogue.sequence()))
         return sequence
 
     def _writer_of(self, name: str) -> "tantivy.IndexWriter":
@@ -126,18 +146,3 @@ def build_schema() -> "tantivy.Schema":
     builder.add_text_field("content", tokenizer_name="whitespace", index_option="freq")
     builder.add_text_field("title", tokenizer_name="whitespace", index_option="freq")
     return builder.build()
-
-
-@contextmanager
-def _alone(folder: IndexFolder, wait_s: float) -> Iterator[None]:
-    deadline = time.monotonic() + wait_s
-    with folder.lock.open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise IndexBusy("Another process is writing the index.") from None
-                time.sleep(RETRY_S)
-        yield
