@@ -1,21 +1,32 @@
-"""How well the search tells covered questions from others: for the sample handbook, with its wordings.
+"""How well the search tells covered questions from others: for the sample handbook, with its wordings, and collections.
 
-    python -m scripts.evaluate_found
+    python -m scripts.evaluate_found [FOLDER…]
 
 Prints for several cut-offs which share of the questions is found, and how often the right passage is in the first 3.
+Each collection is asked its own questions, those of the others, and those of `off_topic.txt`; with the setting's
+cut-off its misses and false alarms are named.
 """
 
+import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+
+import click
 
 from scripts.demo_model.corpus import HANDBOOK, Corpus, load
+from scripts.evaluate_search import installed
 from tool_server.knowledge.ingest import ingest
+from tool_server.knowledge.measures import read_cases
 from tool_server.knowledge.search import Knowledge, Question, search
 from tool_server.knowledge.tokens import distinct, telling, tokenize
 from tool_server.migrate import migrate
 from tool_server.settings import load as load_settings
 
+OFF_TOPIC = Path(__file__).parent / "off_topic.txt"
+SAMPLE = 200
+NAMED = 5
 TOP_K = 3
 CUTS = (0.15, 0.2, 0.25, 0.3, 0.33, 0.36, 0.4, 0.45, 0.5, 0.6)
 
@@ -62,7 +73,10 @@ def share_held(knowledge: Knowledge, question: str) -> tuple[float, list[str]]:
     return (max(held, default=0.0) / total if total else 0.0), [p.content for p in result.passages]
 
 
-def main() -> None:
+@click.command()
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path, exists=True))
+def main(folders: tuple[Path, ...]) -> None:
+    """Evaluate the handbook, then each collection."""
     corpus = load()
     with handbook() as knowledge:
         for held_out in (False, True):
@@ -70,15 +84,39 @@ def main() -> None:
             for kind, asked in questions(corpus, held_out=held_out).items():
                 scored = [(share_held(knowledge, question), answer) for question, answer in asked]
                 right = sum(answer in texts for (_, texts), answer in scored) / len(scored)
-                shares = [
-                    sum(share >= cut for (share, _), _ in scored) / len(scored) for cut in CUTS
-                ]
-                columns = " ".join(
-                    f"{cut:.2f}:{share:4.0%}" for cut, share in zip(CUTS, shares, strict=True)
-                )
-                print(
-                    f"  {kind:13} {len(asked):4} right in {TOP_K}: {right:4.0%}  found at {columns}"
-                )
+                shares = [share for (share, _), _ in scored]
+                print(f"  {kind:16} right in {TOP_K}: {right:4.0%}  {_found(shares)}")
+    asked_of = {folder: _sampled(folder) for folder in folders}
+    for folder in folders:
+        with installed(folder) as knowledge:
+            others = [(f"off topic: {f.name}", asked_of[f]) for f in folders if f != folder]
+            listed = OFF_TOPIC.read_text(encoding="utf-8").splitlines()
+            print(folder.name)
+            _compare(knowledge, "on topic", asked_of[folder], wanted=True)
+            for kind, others_asked in [*others, ("off topic: list", listed)]:
+                _compare(knowledge, kind, others_asked, wanted=False)
+
+
+def _compare(knowledge: Knowledge, kind: str, asked: Sequence[str], *, wanted: bool) -> None:
+    """How many are found at each cut-off, and some of those that the setting's cut-off gets wrong."""
+    shares = [share_held(knowledge, question)[0] for question in asked]
+    print(f"  {kind:20} {len(asked):4}  {_found(shares)}")
+    cut = knowledge.settings.knowledge_found_share
+    wrong = [q for q, share in zip(asked, shares, strict=True) if (share >= cut) != wanted]
+    for question in wrong[:NAMED]:
+        print(f"    {'missed' if wanted else 'false alarm'}: {question}")
+
+
+def _found(shares: Sequence[float]) -> str:
+    columns = (f"{cut:.2f}:{sum(s >= cut for s in shares) / len(shares):4.0%}" for cut in CUTS)
+    return "found at " + " ".join(columns)
+
+
+def _sampled(folder: Path) -> list[str]:
+    """Some of a collection's questions, the same ones each time."""
+    cases, _ = read_cases(folder / "queries.tsv", folder / "qrels.tsv")
+    texts = [case.text for case in cases]
+    return random.Random(0).sample(texts, min(SAMPLE, len(texts)))
 
 
 if __name__ == "__main__":

@@ -14,11 +14,13 @@ MODULES = {
     "account": "tool_server.channel.commands",
     "aux": "tool_server.model.commands",
     "engine": "tool_server.model.commands",
+    "evaluate": "tool_server.knowledge.evaluate",
     "index": "tool_server.knowledge.index_commands",
     "ingest": "tool_server.knowledge.commands",
     "key": "tool_server.key_commands",
     "pins": "tool_server.knowledge.pin_commands",
     "trace": "tool_server.channel.commands",
+    "vectors": "tool_server.knowledge.vectors.commands",
     "worker": "tool_server.channel.commands",
 }
 

@@ -15,7 +15,7 @@ from tool_server.knowledge.filters import OPERATORS, Filter, matches, parse
 from tool_server.knowledge.index import Fields, Scope
 from tool_server.knowledge.ingest import ingest
 from tool_server.knowledge.search import Knowledge, Question, search
-from tool_server.knowledge.tokens import distinct
+from tool_server.knowledge.terms import Term, terms
 
 type Open = Callable[..., Knowledge]
 
@@ -72,9 +72,9 @@ def assert_alike(
     embedded: Knowledge, elastic: Knowledge, query: str, scope: Scope, limit: int = 10
 ) -> None:
     """The same scores at each rank; the same passages but for equal scores at the end."""
-    tokens = distinct(query, 512)
-    first = embedded.index.search(tokens, scope, limit=limit)
-    second = elastic.index.search(tokens, scope, limit=limit)
+    asked = terms(query, 512)
+    first = embedded.index.search(asked, scope, limit=limit)
+    second = elastic.index.search(asked, scope, limit=limit)
     assert [hit.score for hit in second] == pytest.approx([hit.score for hit in first], abs=1e-3)
     if first:
         clear = first[-1].score + 1e-4
@@ -133,8 +133,8 @@ def test_a_question_of_very_many_tokens_in_bases_of_many_weights_is_answered(
 ) -> None:
     bases = {f"base{number}": Fields(number / 10) for number in range(40)}
     scope = Scope({**bases, "one": Fields()}, frozenset({"*"}))
-    tokens = ["n7", *(f"word{number}" for number in range(511))]
-    assert pair[1].index.search(tokens, scope, limit=1)
+    asked = [Term("n7"), *(Term(f"word{number}") for number in range(511))]
+    assert pair[1].index.search(asked, scope, limit=1)
 
 
 def conditions() -> Iterator[Filter]:
@@ -177,7 +177,7 @@ def test_conditions_mean_what_matches_says(node: Node, opened: Open) -> None:
     asked = 0
     for condition in conditions():
         scope = Scope({"kb": Fields()}, filter=condition)
-        hits = elastic.index.search(["word"], scope, limit=100)
+        hits = elastic.index.search([Term("word")], scope, limit=100)
         stored = elastic.catalogue.passages([hit.passage_id for hit in hits])
         found = {passage.source_id for passage in stored.values()}
         assert found == {name for name, has in metadata.items() if matches(condition, has)}, (
@@ -235,7 +235,7 @@ def test_ten_thousand_metadata_keys_leave_the_mapping_as_it_is(node: Node, opene
         {"conditions": [{"name": "key99-99", "comparison_operator": "is", "value": "value 99"}]}
     )
     scope = Scope({"kb": Fields()}, filter=condition)
-    assert len(elastic.index.search(["word"], scope, limit=10)) == 1
+    assert len(elastic.index.search([Term("word")], scope, limit=10)) == 1
 
 
 def test_a_changed_file_replaces_its_passages_at_once(

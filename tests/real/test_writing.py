@@ -21,6 +21,7 @@ from tool_server.knowledge.index.elastic import Elastic
 from tool_server.knowledge.ingest import ingest
 from tool_server.knowledge.repair import Repair
 from tool_server.knowledge.search import Knowledge, Question, search
+from tool_server.knowledge.terms import Term
 from tool_server.settings import Settings
 
 type Open = Callable[..., Knowledge]
@@ -300,7 +301,7 @@ def test_an_index_that_misses_passages_is_made_anew(
     knowledge = opened(node.url)
     ingest(knowledge, "kb", [source(tmp_path, 3)])
     elastic = elastic_of(knowledge)
-    (hit,) = elastic.search(["subject1"], Scope({"kb": Fields()}), limit=1)
+    (hit,) = elastic.search([Term("subject1")], Scope({"kb": Fields()}), limit=1)
     elastic.connection.client().delete(index=elastic.names.write, id=hit.passage_id, refresh=True)
     with knowledge.index.writing(knowledge.catalogue):
         pass

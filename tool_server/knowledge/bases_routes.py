@@ -8,15 +8,17 @@ from flask import Blueprint, Response, jsonify, request
 from tool_server.auth import Keys
 from tool_server.errors import BadRequest, NotFound
 from tool_server.knowledge.bases import Profile
-from tool_server.knowledge.catalogue import Catalogue
 from tool_server.knowledge.document import BASE_NAME
 from tool_server.knowledge.door import rights_at
 from tool_server.knowledge.rights import ResolveTicket, sees
+from tool_server.knowledge.search import Knowledge
+from tool_server.knowledge.vectors.leg import NOT_CONFIGURED
 
 
-def blueprint(catalogue: Catalogue, keys: Keys, resolve_ticket: ResolveTicket) -> Blueprint:
+def blueprint(knowledge: Knowledge, keys: Keys, resolve_ticket: ResolveTicket) -> Blueprint:
     """`/knowledge/bases…`: the list for whoever searches, the settings for the editor."""
     routes = Blueprint("bases", __name__)
+    catalogue, vectors = knowledge.catalogue, knowledge.vectors
 
     @routes.get("/bases")
     def bases() -> Response:
@@ -30,7 +32,9 @@ def blueprint(catalogue: Catalogue, keys: Keys, resolve_ticket: ResolveTicket) -
             conversation=given("conversation", ""),
         )
         open_to = {name for name, at in catalogue.profiles().items() if sees(rights, at.access)}
-        return jsonify(bases=[asdict(base) for base in catalogue.bases() if base.name in open_to])
+        found = [asdict(base) for base in catalogue.bases() if base.name in open_to]
+        reason = vectors.reason() if vectors else NOT_CONFIGURED
+        return jsonify(bases=found, vectors={"on": not reason, "reason": reason})
 
     @routes.get("/bases/<name>")
     def base(name: str) -> Response:

@@ -88,7 +88,9 @@ class Result:
     found: bool
     passages: tuple[Passage, ...]
     mode: Used = "lexical"
+    reason: str = ""  # why the vectors had no part in it, where they were asked for
 
     def as_json(self) -> dict[str, Any]:
         passages = [passage.as_json() for passage in self.passages]
-        return {"found": self.found, "mode": self.mode, "passages": passages}
+        reason = {"reason": self.reason} if self.reason else {}
+        return {"found": self.found, "mode": self.mode, **reason, "passages": passages}

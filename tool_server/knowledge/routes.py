@@ -58,7 +58,7 @@ def blueprint(asking: Asking, keys: Keys, resolve_ticket: ResolveTicket) -> Blue
         result = asking.search(question, door="search", asker_known=known)
         return jsonify(result.as_json())
 
-    routes.register_blueprint(bases_routes.blueprint(catalogue, keys, resolve_ticket))
+    routes.register_blueprint(bases_routes.blueprint(asking.knowledge, keys, resolve_ticket))
     routes.register_blueprint(pins_routes.blueprint(settings, catalogue, keys))
     routes.register_blueprint(misses_routes.blueprint(catalogue, keys))
     return routes

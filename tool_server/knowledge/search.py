@@ -18,13 +18,16 @@ from tool_server.knowledge.foreign_index import ForeignAccess
 from tool_server.knowledge.highlight import highlight
 from tool_server.knowledge.index import Fields, Index, Scope
 from tool_server.knowledge.index.choose import open_index
-from tool_server.knowledge.legs import rank
+from tool_server.knowledge.legs import Legs, Ranked
 from tool_server.knowledge.pinned import pinned
 from tool_server.knowledge.places import held
 from tool_server.knowledge.present import present
-from tool_server.knowledge.question import Copy, Mode, Passage, Question, Result, Used
+from tool_server.knowledge.question import Copy, Mode, Passage, Question, Result
+from tool_server.knowledge.rerank import Reranker
 from tool_server.knowledge.rights import sees
-from tool_server.knowledge.tokens import distinct, telling
+from tool_server.knowledge.terms import Term, terms
+from tool_server.knowledge.tokens import telling
+from tool_server.knowledge.vectors.leg import VectorLeg
 from tool_server.settings import Settings
 
 __all__ = ["Knowledge", "Mode", "Passage", "Question", "Result", "search"]
@@ -48,21 +51,34 @@ class Knowledge:
     index: Index
     note_miss: Callable[[Question], None] | None = None
     foreign: ForeignAccess = field(default_factory=ForeignAccess)
+    vectors: VectorLeg | None = None
+    reranker: Reranker | None = None
 
     @classmethod
     def open(cls, settings: Settings, registry: CollectorRegistry | None = None) -> "Knowledge":
         catalogue = Catalogue.open(settings)
-        return cls(settings, catalogue, open_index(settings, catalogue, registry))
+        return cls(
+            settings,
+            catalogue,
+            open_index(settings, catalogue, registry),
+            vectors=VectorLeg(settings, catalogue) if settings.knowledge_embedding_url else None,
+            reranker=Reranker(settings) if settings.knowledge_rerank_url else None,
+        )
+
+    @property
+    def legs(self) -> Legs:
+        return Legs(self.settings, self.catalogue, self.index, self.vectors, self.reranker)
 
 
 def search(knowledge: Knowledge, question: Question) -> Result:
     """The best passages for a question. Raises `BadRequest`, `NotFound` (an unknown base) and `Unavailable`."""
     check(knowledge, question)
-    tokens = distinct(question.query, knowledge.settings.knowledge_query_tokens)
+    asked = terms(question.query, knowledge.settings.knowledge_query_tokens)
+    tokens = [term.token for term in asked]
     weights = knowledge.index.weights(telling(tokens))
     bases = seen(knowledge, question)
     scope = scope_of(knowledge, question, bases)
-    found, mode = find(knowledge, question, tokens, scope)
+    found, ranked = find(knowledge, question, asked, scope)
     pins = knowledge.catalogue.pins.of({name: at.pins for name, at in bases.items()})
     share = knowledge.settings.knowledge_pin_share
     first = pinned(pins, question, tokens, weights, share=share)
@@ -74,7 +90,8 @@ def search(knowledge: Knowledge, question: Question) -> Result:
     if not covered and knowledge.note_miss is not None:
         knowledge.note_miss(question)
     passages = build(first, found, theirs, weights, question.top_k)
-    return Result(covered, present(knowledge.settings, knowledge.catalogue, passages), mode)
+    shown = present(knowledge.settings, knowledge.catalogue, passages)
+    return Result(covered, shown, ranked.mode, ranked.reason)
 
 
 def check(knowledge: Knowledge, question: Question) -> None:
@@ -123,19 +140,19 @@ def fields_of(profile: Profile, title_weight: float) -> Fields:
 
 
 def find(
-    knowledge: Knowledge, question: Question, tokens: Sequence[str], scope: Scope
-) -> tuple[list[Entry], Used]:
+    knowledge: Knowledge, question: Question, asked: Sequence[Term], scope: Scope
+) -> tuple[list[Entry], Ranked]:
     """The first `top_k` entries. Where near-duplicates leave too few, once more among many more passages."""
     budget, limit = knowledge.settings.knowledge_parent_characters, question.top_k + MORE
     for looked_at in (limit, limit * MANY):
-        ranked = rank(knowledge.index, question, tokens, scope, limit=looked_at)
+        ranked = knowledge.legs.rank(question, asked, scope, limit=looked_at)
         hits = [hit for hit in ranked.hits if hit.score >= question.threshold]
         ids = [hit.passage_id for hit in hits]
         stored = knowledge.catalogue.passages(ids, around=AROUND if budget else 0)
         found = entries(hits, visible(stored, scope), budget=budget, limit=question.top_k)
         if len(found) == question.top_k or len(hits) < looked_at:
             break
-    return found, ranked.mode
+    return found, ranked
 
 
 def visible(stored: Mapping[str, StoredPassage], scope: Scope) -> dict[str, StoredPassage]:

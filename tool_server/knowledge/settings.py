@@ -174,3 +174,64 @@ class KnowledgeSettings(BaseModel):
         SecretStr(""),
         description="Key for indexes of others that bases name; empty: the same access as for ours.",
     )
+    knowledge_embedding_url: str = Field(
+        "",
+        pattern=r"^(https?://.+)?$",
+        description="Address of an OpenAI-compatible API, up to `/v1`, for embeddings; empty: searches are lexical.",
+    )
+    knowledge_embedding_key: SecretStr = Field(
+        SecretStr(""), description="Key that is sent with texts to embed; never shown or logged."
+    )
+    knowledge_embedding_model: str = Field(
+        "private-embedding",
+        min_length=1,
+        max_length=200,
+        description="Name of the model to ask for.",
+    )
+    knowledge_embedding_dimensions: int = Field(
+        0, ge=0, le=8192, description="Length of a vector to ask for; 0: the model's own."
+    )
+    knowledge_embedding_batch: int = Field(
+        32, ge=1, le=2048, description="Passages that one request for embeddings carries."
+    )
+    knowledge_embedding_characters: int = Field(
+        4000, ge=50, le=100000, description="Characters of a passage that are embedded."
+    )
+    knowledge_embedding_query_instruction: str = Field(
+        "",
+        max_length=1000,
+        description="What a question begins with before it is embedded, where the model wants an instruction.",
+    )
+    knowledge_embedding_timeout_s: float = Field(
+        60.0, gt=0, le=600, description="Seconds that one batch of passages may take."
+    )
+    knowledge_embedding_question_timeout_s: float = Field(
+        2.0, gt=0, le=60, description="Seconds after which a search goes on without its vector."
+    )
+    knowledge_embedding_sample: int = Field(
+        100, ge=10, le=2000, description="Passages that the embedding model is tested with."
+    )
+    knowledge_fusion_window: int = Field(
+        50, ge=10, le=1000, description="Passages of each leg that a hybrid search looks at."
+    )
+    knowledge_fusion_weight: float = Field(
+        1.0, ge=0, le=10, description="Weight of the vectors' ranking beside the lexical one."
+    )
+    knowledge_rerank_url: str = Field(
+        "",
+        pattern=r"^(https?://.+)?$",
+        description="Address of an API with `/rerank`, up to `/v1`; empty: none.",
+    )
+    knowledge_rerank_key: SecretStr = Field(
+        SecretStr(""),
+        description="Key that is sent with passages to rerank; never shown or logged.",
+    )
+    knowledge_rerank_model: str = Field(
+        "private-rerank", min_length=1, max_length=200, description="Name of the model to ask for."
+    )
+    knowledge_rerank_top_n: int = Field(
+        30, ge=2, le=200, description="Passages that the rerank model reads for one question."
+    )
+    knowledge_rerank_timeout_s: float = Field(
+        2.0, gt=0, le=60, description="Seconds after which the order stays as it was."
+    )

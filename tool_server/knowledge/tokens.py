@@ -16,6 +16,7 @@ SHORTEST_STEMMED = 3
 STEMS = 50_000  # words whose stems are remembered; stemming is the slowest part of a search
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 PART = re.compile(rf"([{HAN}]+)|([^\W_{HAN}]+)")
+CHARACTER = re.compile(rf"[{HAN}]")
 LATIN = re.compile(r"[a-z]+")
 STOP = frozenset(
     """a an and are as at be but by for from had has have how i if in into is it its me my no not of on or our so
@@ -35,20 +36,26 @@ def tokenize(text: str) -> list[str]:
 
 
 def distinct(text: str, limit: int) -> list[str]:
-    """Each token once, in order, at most `limit`: a question's terms."""
+    """Each token once, in order, at most `limit`."""
     return list(dict.fromkeys(_tokens(text)))[:limit]
 
 
 def telling(tokens: list[str]) -> list[str]:
-    """The tokens that say what a question is about: without those of grammar and of asking."""
-    return [token for token in tokens if not EMPTY_HAN.intersection(token)]
+    """The tokens that say what a question is about: without those of grammar and of asking, unless it has no others."""
+    return [token for token in tokens if not EMPTY_HAN.intersection(token)] or tokens
+
+
+def is_character(token: str) -> bool:
+    """Whether the token is a Han character alone."""
+    return len(token) == 1 and CHARACTER.fullmatch(token) is not None
 
 
 def _tokens(text: str) -> Iterator[str]:
-    for match in PART.finditer(unicodedata.normalize("NFKC", text).lower()):
+    plain = unicodedata.normalize("NFKC", text)
+    for match in PART.finditer(plain):
         if match[1]:
             yield from _han(match[1])
-        elif (word := _word(match[2])) is not None:
+        elif (word := _word(match[2], plain[match.end() : match.end() + 1])) is not None:
             yield word
 
 
@@ -59,8 +66,10 @@ def _han(run: str) -> Iterator[str]:
             yield run[at : at + 2]
 
 
-def _word(word: str) -> str | None:
-    if word in STOP:
+def _word(written: str, following: str) -> str | None:
+    """None for a stop word; "IT" is none in capitals, and in front of a Han character ("it部门") none either."""
+    word = written.lower()
+    if word in STOP and not (len(word) > 1 and written.isupper()) and not is_character(following):
         return None
     if LATIN.fullmatch(word) and len(word) >= SHORTEST_STEMMED:
         word = _stem(word)

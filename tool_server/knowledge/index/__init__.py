@@ -12,8 +12,12 @@ from typing import Protocol
 from tool_server.knowledge.catalogue import Catalogue
 from tool_server.knowledge.filters import Filter
 from tool_server.knowledge.rights import PUBLIC
+from tool_server.knowledge.terms import Term
 
-__all__ = ["Fields", "Hit", "Index", "IndexBusy", "Scope", "Writer"]
+__all__ = ["Fields", "Hit", "Index", "IndexBusy", "Scope", "Writer", "highest_score"]
+
+# The largest value of BM25's term-frequency part: k1 + 1, with the k1 of 1.2 that both engines have.
+HIGHEST_TERM_SCORE = 2.2
 
 
 class IndexBusy(Exception):
@@ -64,8 +68,8 @@ class Index(Protocol):
 
     def passage_count(self) -> int: ...
 
-    def search(self, tokens: Sequence[str], scope: Scope, *, limit: int) -> list[Hit]:
-        """The best passages of the scope for a question's distinct tokens, best first."""
+    def search(self, terms: Sequence[Term], scope: Scope, *, limit: int) -> list[Hit]:
+        """The best passages of the scope for a question's distinct terms, best first."""
         ...
 
     def weights(self, tokens: Sequence[str]) -> dict[str, float]:
@@ -88,3 +92,10 @@ class Index(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def highest_score(terms: Sequence[Term], weights: Mapping[str, float], scope: Scope) -> float:
+    """What no passage can score more than: by it scores come into 0..1."""
+    heaviest = max(fields.content + fields.title for fields in scope.bases.values())
+    total = sum(term.weight * weights[term.token] for term in terms)
+    return total * HIGHEST_TERM_SCORE * heaviest

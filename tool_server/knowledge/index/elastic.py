@@ -16,16 +16,15 @@ from prometheus_client import CollectorRegistry
 
 from tool_server.errors import Unavailable
 from tool_server.knowledge.catalogue import Catalogue
-from tool_server.knowledge.index import Hit, Scope, elastic_state
+from tool_server.knowledge.index import Hit, Scope, elastic_state, highest_score
 from tool_server.knowledge.index.elastic_client import Connection
 from tool_server.knowledge.index.elastic_query import query
 from tool_server.knowledge.index.elastic_schema import SCHEMA, Names
 from tool_server.knowledge.index.elastic_state import Kept
 from tool_server.knowledge.index.elastic_writer import ElasticWriter, rebuilding, writing
+from tool_server.knowledge.terms import Term
 from tool_server.settings import Settings
 
-# The largest value of BM25's term-frequency part: k1 + 1 with Elasticsearch's k1 of 1.2.
-HIGHEST_TERM_SCORE = 2.2
 STATE_S = 1.0  # how long a search trusts what the index said of itself
 FREQUENCIES = 50_000  # tokens whose document frequency is remembered until the next change
 
@@ -66,17 +65,15 @@ class Elastic:
         )
         return int(answer["count"])
 
-    def search(self, tokens: Sequence[str], scope: Scope, *, limit: int) -> list[Hit]:
-        """The best passages for a question's tokens, best first; nothing where there is no index yet."""
-        if not tokens or not scope.bases or self._state() is None:
+    def search(self, terms: Sequence[Term], scope: Scope, *, limit: int) -> list[Hit]:
+        """The best passages for a question's terms, best first; nothing where there is no index yet."""
+        if not terms or not scope.bases or self._state() is None:
             return []
-        answer = self._ask(
-            "search", lambda client: self._search(client, query(tokens, scope), limit)
-        )
+        asked = query(terms, scope)
+        answer = self._ask("search", lambda client: self._search(client, asked, limit))
         if answer["timed_out"]:
             raise Unavailable("Elasticsearch did not answer in time.", retry_after=5)
-        heaviest = max(fields.content + fields.title for fields in scope.bases.values())
-        highest = sum(self.weights(tokens).values()) * HIGHEST_TERM_SCORE * heaviest
+        highest = highest_score(terms, self.weights([term.token for term in terms]), scope)
         return [
             Hit(hit["_id"], min(1.0, hit["_score"] / highest)) for hit in answer["hits"]["hits"]
         ]

@@ -1,4 +1,4 @@
-"""A search as Elasticsearch is asked it: tokens inside a scope, conditions on metadata; for `elastic`.
+"""A search as Elasticsearch is asked it: terms inside a scope, conditions on metadata; for `elastic`.
 
 Built of term queries, so that no character of a question is syntax. Conditions mean what `filters.matches` says; of a
 text that is longer than `PATTERN` only so much is compared here, and `search` compares the rest.
@@ -11,6 +11,7 @@ from tool_server.knowledge.document import Value
 from tool_server.knowledge.filters import ORDERS, Condition, Filter
 from tool_server.knowledge.index import Fields, Scope
 from tool_server.knowledge.rights import EVERYTHING, INHERITED
+from tool_server.knowledge.terms import Term
 from tool_server.knowledge.values import fold, moment, number, text_of
 
 type Query = dict[str, Any]
@@ -22,8 +23,8 @@ PATTERN = 100
 RANGES = {">": "gt", "<": "lt", "≥": "gte", "≤": "lte", "before": "lt", "after": "gt"}
 
 
-def query(tokens: Sequence[str], scope: Scope) -> Query:
-    """Any of the tokens, and inside the scope, which counts nothing."""
+def query(terms: Sequence[Term], scope: Scope) -> Query:
+    """Any of the terms, and inside the scope, which counts nothing."""
     alike: dict[Fields, list[str]] = {}
     for base, fields in scope.bases.items():
         alike.setdefault(fields, []).append(base)
@@ -33,7 +34,7 @@ def query(tokens: Sequence[str], scope: Scope) -> Query:
             "bool": {
                 "filter": [{"terms": {"base": bases}}],
                 # One level down: beside the filter the same clauses take twice the time.
-                "must": [_any(_anywhere(tokens[:most], fields))],
+                "must": [_any(_anywhere(terms[:most], fields))],
             }
         }
         for fields, bases in alike.items()
@@ -43,13 +44,14 @@ def query(tokens: Sequence[str], scope: Scope) -> Query:
     return {"bool": {"must": [matching], "filter": inside}} if inside else matching
 
 
-def _anywhere(tokens: Sequence[str], fields: Fields) -> list[Query]:
+def _anywhere(terms: Sequence[Term], fields: Fields) -> list[Query]:
     weights = (("content_tok", fields.content), ("title_tok", fields.title))
     return [
-        {"term": {field: {"value": token, "boost": weight}}}
+        {"term": {field: {"value": term.token, "boost": weight * term.weight}}}
         for field, weight in weights
         if weight
-        for token in tokens
+        for term in terms
+        if field == "content_tok" or term.names
     ]
 
 

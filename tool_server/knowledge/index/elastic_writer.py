@@ -28,7 +28,7 @@ from tool_server.knowledge.index.elastic_schema import SCHEMA, passage_form, tem
 from tool_server.knowledge.index.elastic_state import Kept, State
 from tool_server.knowledge.index.lock import alone
 from tool_server.knowledge.rights import EVERYTHING
-from tool_server.knowledge.tokens import distinct
+from tool_server.knowledge.terms import terms
 
 if TYPE_CHECKING:
     from tool_server.knowledge.index.elastic import Elastic
@@ -219,9 +219,9 @@ class ElasticWriter:
             raise Unavailable(f"The new index holds {held} of {wanted} passages.")
         first = [change.document_id for change in self._catalogue.changes(0, DOCUMENTS_AT_ONCE)]
         for passage in self._catalogue.passages_of(first):
-            if not (tokens := distinct(passage.text, TRIED_TOKENS)):
+            if not (tried := terms(passage.text, TRIED_TOKENS)):
                 continue
-            asked = query(tokens, Scope({passage.base: Fields()}, frozenset({EVERYTHING})))
+            asked = query(tried, Scope({passage.base: Fields()}, frozenset({EVERYTHING})))
             found = self._client().search(index=name, query=asked, size=1, source=False)
             if not found["hits"]["hits"]:
                 raise Unavailable("The new index does not find what it holds.")

@@ -11,13 +11,12 @@ import tantivy
 
 from tool_server.knowledge.catalogue import Catalogue
 from tool_server.knowledge.filters import Filter
-from tool_server.knowledge.index import Fields, Hit, Scope
+from tool_server.knowledge.index import Fields, Hit, Scope, highest_score
 from tool_server.knowledge.index.folder import IndexFolder
 from tool_server.knowledge.index.writer import IndexWriter, rebuilding, writing
 from tool_server.knowledge.rights import EVERYTHING, INHERITED
+from tool_server.knowledge.terms import Term
 
-# The largest value of BM25's term-frequency part: k1 + 1 with tantivy's k1 of 1.2.
-HIGHEST_TERM_SCORE = 2.2
 # How far down the ranking the passages that a filter means are looked for; and the number of documents up to which it
 # is faster to make them part of the query (measured: 10 to 20 microseconds each).
 DEPTHS = (300, 4000)
@@ -48,19 +47,18 @@ class Embedded:
         opened = self._open()
         return 0 if opened is None else int(opened.index.searcher().num_docs)
 
-    def search(self, tokens: Sequence[str], scope: Scope, *, limit: int) -> list[Hit]:
-        """The best passages for a question's tokens, best first; nothing where there is no index yet."""
+    def search(self, terms: Sequence[Term], scope: Scope, *, limit: int) -> list[Hit]:
+        """The best passages for a question's terms, best first; nothing where there is no index yet."""
         opened = self._open()
-        if opened is None or not tokens or not scope.bases:
+        if opened is None or not terms or not scope.bases:
             return []
-        query = _query(opened.index.schema, tokens, scope)
+        query = _query(opened.index.schema, terms, scope)
         best = (
             opened.best(query, limit)
             if scope.filter is None
             else self._narrowed(opened, query, scope, scope.filter, limit)
         )
-        heaviest = max(fields.content + fields.title for fields in scope.bases.values())
-        highest = sum(opened.weights(tokens).values()) * HIGHEST_TERM_SCORE * heaviest
+        highest = highest_score(terms, opened.weights([term.token for term in terms]), scope)
         return [Hit(passage, min(1.0, score / highest)) for score, passage in best]
 
     def _narrowed(
@@ -168,15 +166,15 @@ class _Opened:
         return weights
 
 
-def _query(schema: tantivy.Schema, tokens: Sequence[str], scope: Scope) -> tantivy.Query:
-    """Any of the tokens, and inside the scope; built of term queries, so that no character of a question is syntax."""
+def _query(schema: tantivy.Schema, terms: Sequence[Term], scope: Scope) -> tantivy.Query:
+    """Any of the terms, and inside the scope; built of term queries, so that no character of a question is syntax."""
     must, should = tantivy.Occur.Must, tantivy.Occur.Should
     alike: dict[Fields, list[str]] = {}
     for base, fields in scope.bases.items():
         alike.setdefault(fields, []).append(base)
     groups = [
         tantivy.Query.boolean_query(
-            [(must, _within(schema, "base", bases)), (must, _anywhere(schema, tokens, fields))]
+            [(must, _within(schema, "base", bases)), (must, _anywhere(schema, terms, fields))]
         )
         for fields, bases in alike.items()
     ]
@@ -191,17 +189,19 @@ def _query(schema: tantivy.Schema, tokens: Sequence[str], scope: Scope) -> tanti
     return tantivy.Query.boolean_query([*inside, (must, matching)]) if inside else matching
 
 
-def _anywhere(schema: tantivy.Schema, tokens: Sequence[str], fields: Fields) -> tantivy.Query:
-    """Any of the tokens in content or title, each field with its weight."""
-    terms = []
+def _anywhere(schema: tantivy.Schema, terms: Sequence[Term], fields: Fields) -> tantivy.Query:
+    """Any of the terms in content or title, each with its own and its field's weight."""
+    queries = []
     for name, weight in (("content", fields.content), ("title", fields.title)):
-        if not weight:
-            continue
-        for token in tokens:
-            query = _term(schema, name, token)
-            weighed = query if weight == 1 else tantivy.Query.boost_query(query, weight)
-            terms.append((tantivy.Occur.Should, weighed))
-    return tantivy.Query.boolean_query(terms)
+        for term in terms:
+            if not weight or (name == "title" and not term.names):
+                continue
+            query = _term(schema, name, term.token)
+            weighed = weight * term.weight
+            if weighed != 1:
+                query = tantivy.Query.boost_query(query, weighed)
+            queries.append((tantivy.Occur.Should, query))
+    return tantivy.Query.boolean_query(queries)
 
 
 def _within(schema: tantivy.Schema, field: str, values: Iterable[str]) -> tantivy.Query:

@@ -10,7 +10,7 @@ from pathlib import Path
 import tantivy
 
 # What a build was made for; another value means that it has to be made anew.
-FORMAT = f"2-{version('tantivy')}"
+FORMAT = f"3-{version('tantivy')}"
 
 
 @dataclass(frozen=True)
