@@ -14,7 +14,10 @@ MODULES = {
     "account": "tool_server.channel.commands",
     "aux": "tool_server.model.commands",
     "engine": "tool_server.model.commands",
+    "backup": "tool_server.backup_commands",
+    "indexer": "tool_server.knowledge.commands",
     "ingest": "tool_server.knowledge.commands",
+    "restore": "tool_server.backup_commands",
     "key": "tool_server.key_commands",
     "trace": "tool_server.channel.commands",
     "worker": "tool_server.channel.commands",
@@ -42,7 +45,7 @@ def shenqiao() -> None:
 
 @shenqiao.command()
 def serve() -> None:
-    """Run everything on this machine: engine, web and worker; Ctrl-C ends all three."""
+    """Run everything on this machine: engine, web, worker and indexer; Ctrl-C ends them all."""
     from tool_server.supervisor import Supervisor
 
     settings = load()

@@ -18,7 +18,8 @@ from tool_server.knowledge.index.folder import IndexFolder
 from tool_server.knowledge.tokens import tokenize
 
 WRITER_BYTES = 64 * 1024 * 1024
-CHANGES_PER_COMMIT = 500
+CHANGES_PER_COMMIT = 2000  # a commit leaves a segment, and merging segments costs more than filling them
+CHANGES_AT_ONCE = 200  # whose passages are in memory
 RETRY_S = 0.05
 
 
@@ -82,7 +83,8 @@ class IndexWriter:
         """Write the changes after `sequence`, commit by commit; the number of the last one."""
         while changes := self._catalogue.changes(sequence, CHANGES_PER_COMMIT):
             writer = self._writer_of(name)
-            self._write(writer, changes)
+            for at in range(0, len(changes), CHANGES_AT_ONCE):
+                self._write(writer, changes[at : at + CHANGES_AT_ONCE])
             writer.commit()
             sequence = changes[-1].sequence
             if publish:
