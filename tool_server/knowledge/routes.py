@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tool_server.access import Asker
 from tool_server.auth import Keys
+from tool_server.knowledge.jobs import routes as jobs
 from tool_server.knowledge.repair import Repair
 from tool_server.knowledge.rights import rights_of
 from tool_server.knowledge.search import Knowledge, Question, search
@@ -42,6 +43,7 @@ def blueprint(
     knowledge = Knowledge.open(settings)
     repair = Repair(knowledge)
     metrics = _Metrics(registry)
+    routes.register_blueprint(jobs.blueprint(knowledge, keys))
 
     @routes.post("/search")
     def find() -> Response:

@@ -18,7 +18,9 @@ from tool_server.knowledge.index.folder import IndexFolder
 from tool_server.knowledge.tokens import tokenize
 
 WRITER_BYTES = 64 * 1024 * 1024
-CHANGES_PER_COMMIT = 2000  # a commit leaves a segment, and merging segments costs more than filling them
+CHANGES_PER_COMMIT = (
+    2000  # a commit leaves a segment, and merging segments costs more than filling them
+)
 CHANGES_AT_ONCE = 200  # whose passages are in memory
 RETRY_S = 0.05
 

@@ -40,10 +40,9 @@ GONE = "it was removed after it was read; upload it again"
 class Upload:
     """The files of one request, as they come in. Leave with `close`: what was not handed over is removed."""
 
-    def __init__(self, settings: Settings, prefix: str = "") -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._folder = settings.data_dir / FOLDER / secrets.token_hex(8)
-        self._prefix = prefix
         self._drafts: list[_Draft] = []
         self._kept = False
 
