@@ -3,8 +3,10 @@
 Not in it: `keys.json` and `secret.key`, which open what the rest protects, and the index, which is made anew.
 """
 
+import contextlib
 import hashlib
 import io
+import shutil
 import sqlite3
 import tarfile
 import tempfile
@@ -53,7 +55,10 @@ def backup(data_dir: Path, target: Path) -> Manifest:
     draft = target.with_name(target.name + ".part")
     try:
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            sources = dict(_copied(data_dir, Path(folder))) | dict(_uploads(data_dir))
+            held = Path(folder)
+            sources = dict(_uploads(data_dir, held))  # before: what is read meanwhile goes
+            sources |= dict(_databases(data_dir, held))
+            sources |= dict(_uploads(data_dir, held))  # and after: what came meanwhile
             manifest = _manifest(sources)
             with tarfile.open(draft, "w") as archive:
                 _add_manifest(archive, manifest)
@@ -93,7 +98,7 @@ def restore(source: Path, data_dir: Path) -> Manifest:
     return manifest
 
 
-def _copied(data_dir: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+def _databases(data_dir: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     """A consistent copy of each database, by SQLite's own backup: writers go on meanwhile."""
     for name in DATABASES:
         live = data_dir / name
@@ -107,15 +112,23 @@ def _copied(data_dir: Path, folder: Path) -> Iterator[tuple[str, Path]]:
             original.backup(fresh)
             fresh.execute("PRAGMA journal_mode=DELETE")
         yield name, copy
-    if not any(folder.iterdir()):
+    if not any((folder / name).exists() for name in DATABASES):
         raise BackupError(f"There is no installation in {data_dir}.")
 
 
-def _uploads(data_dir: Path) -> Iterator[tuple[str, Path]]:
-    """What waits to be read, and what is kept."""
+def _uploads(data_dir: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    """What waits to be read, and what is kept; held on to, because a job may remove it at any moment."""
     for path in sorted((data_dir / UPLOADS).rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            yield path.relative_to(data_dir).as_posix(), path
+        held = folder / path.relative_to(data_dir)
+        if held.exists() or path.is_symlink() or not path.is_file():
+            continue
+        held.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                held.hardlink_to(path)
+            except OSError:  # on another disk
+                shutil.copyfile(path, held)
+            yield path.relative_to(data_dir).as_posix(), held
 
 
 def _manifest(sources: dict[str, Path]) -> Manifest:
