@@ -78,6 +78,10 @@ def test_a_refused_file_is_listed_with_its_reason_and_can_be_tried_again(shared:
     ended = shared.ended(again)
     assert [file["state"] for file in ended["files"]] == ["refused", "indexed"]
     assert ended["job"]["attempts"] == 2
+    assert shared.http.delete(f"/knowledge/documents/{listed[0]['id']}").status_code == 200
+    (entry,) = shared.http.get("/knowledge/bases/refused/documents").json()["documents"]
+    assert entry["source_id"] == "ok.txt"
+    assert shared.http.delete(f"/knowledge/documents/{listed[0]['id']}").status_code == 404
     for path in left(shared):
         path.unlink()
 

@@ -9,12 +9,16 @@ from tool_server.errors import NotFound
 from tool_server.knowledge.catalogue import WITHDRAWN, take_back
 from tool_server.knowledge.schema import documents, files, passages
 
+# Begins the id of a file that never became a document.
+FILE = "file-"
+UNKNOWN = "There is no document {!r}."
+
 
 @dataclass(frozen=True)
 class Listed:
     """A document, or a file that never became one; `reason`: why its newest version was refused."""
 
-    id: str | None
+    id: str
     source_id: str
     title: str
     url: str
@@ -53,12 +57,14 @@ def delete_document(database: Database, document: str) -> Gone:
     """
 
     def work(db: sa.Connection) -> Gone:
+        if document.startswith(FILE):
+            return _forget_file(db, document.removeprefix(FILE))
         known = sa.select(documents.c.base, documents.c.file_id).where(
             documents.c.id == document, documents.c.digest != WITHDRAWN
         )
         row = db.execute(known).first()
         if row is None:
-            raise NotFound(f"There is no document {document[:64]!r}.")
+            raise NotFound(UNKNOWN.format(document[:64]))
         take_back(db, documents.c.id == document)
         if row.file_id is None:
             return Gone(row.base, None)
@@ -71,6 +77,20 @@ def delete_document(database: Database, document: str) -> Gone:
         return Gone(row.base, row.file_id)
 
     return database.write(work)
+
+
+def _forget_file(db: sa.Connection, number: str) -> Gone:
+    """A file that was refused and never became a document is no longer listed. Raises `NotFound`."""
+    known = sa.select(files.c.id, files.c.base).where(sa.cast(files.c.id, sa.String) == number)
+    row = db.execute(known.where(files.c.reason != "", ~_has_documents())).first()
+    if row is None:
+        raise NotFound(UNKNOWN.format(f"{FILE}{number[:32]}"))
+    db.execute(sa.delete(files).where(files.c.id == row.id))
+    return Gone(row.base, row.id)
+
+
+def _has_documents() -> sa.ColumnElement[bool]:
+    return sa.select(documents.c.id).where(documents.c.file_id == files.c.id).exists()
 
 
 def _indexed(base: str, after: str, limit: int) -> sa.Select[tuple[object, ...]]:
@@ -94,9 +114,8 @@ def _indexed(base: str, after: str, limit: int) -> sa.Select[tuple[object, ...]]
 
 
 def _refused(base: str, after: str, limit: int) -> sa.Select[tuple[object, ...]]:
-    has_documents = sa.select(documents.c.id).where(documents.c.file_id == files.c.id).exists()
     found: sa.Select[tuple[object, ...]] = sa.select(
-        sa.null().label("id"),
+        (sa.literal(FILE) + sa.cast(files.c.id, sa.String)).label("id"),
         files.c.source_id,
         files.c.source_id.label("title"),
         sa.literal("").label("url"),
@@ -105,6 +124,6 @@ def _refused(base: str, after: str, limit: int) -> sa.Select[tuple[object, ...]]
         files.c.reason,
         files.c.updated_at,
     )
-    found = found.where(files.c.base == base, files.c.reason != "", ~has_documents)
+    found = found.where(files.c.base == base, files.c.reason != "", ~_has_documents())
     found = found.where(files.c.source_id > after).order_by(files.c.source_id)
     return sa.select(found.limit(limit).subquery())

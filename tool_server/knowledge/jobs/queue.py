@@ -116,8 +116,8 @@ class Jobs:
                 _end(db, number, "failed", CUT_OFF.format(times=job.stalled, where=where))
             else:
                 waits: dict[str, Any] = {"state": "queued", "owner": "", "reason": reason}
-                if reason:
-                    waits["stalled"] = 0
+                if reason:  # it was not the job's fault
+                    waits |= {"stalled": 0, "attempts": jobs.c.attempts - 1}
                 db.execute(sa.update(jobs).where(jobs.c.id == number).values(waits))
 
         self._database.write(work)

@@ -1,14 +1,9 @@
 """One job from its plan to its end; called by the indexer, and by the command where no indexer runs."""
 
-import hashlib
-import json
-import pickle
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,37 +14,38 @@ from tool_server.errors import Unavailable
 from tool_server.knowledge.catalogue import rename, take_back
 from tool_server.knowledge.document import Document
 from tool_server.knowledge.index import IndexBusy, Writer
-from tool_server.knowledge.jobs import pages, plan, uploads
+from tool_server.knowledge.jobs import plan, uploads
 from tool_server.knowledge.jobs.batch import (
     Batch,
-    Cutting,
     Facts,
     LostJob,
     Reading,
     commit,
     cut_all,
 )
-from tool_server.knowledge.jobs.job import About, Item, Job, Request
+from tool_server.knowledge.jobs.job import Item, Job, Request
 from tool_server.knowledge.jobs.metrics import Metrics
+from tool_server.knowledge.jobs.pulse import Pulse
 from tool_server.knowledge.jobs.queue import Jobs, count, goes_on
 from tool_server.knowledge.jobs.scan import scan
+from tool_server.knowledge.jobs.sources import (
+    bytes_of,
+    cutting_of,
+    described,
+    digest_of,
+    spooled,
+)
 from tool_server.knowledge.parse import Parser, Unreadable
 from tool_server.knowledge.schema import documents, files, job_items, jobs
 from tool_server.knowledge.search import Knowledge
-from tool_server.settings import Settings
 
 log = structlog.get_logger()
 
-# Raise it when `parse` or `cut` make something else of the same bytes: all files are read anew then.
-FORMAT = 1
 type _Change = Callable[[sa.Connection, Item, sa.Row[Any], plan.Names], int]
 # The index follows the catalogue this often; its commit costs as much as two hundred documents.
 SYNC_S = 1.0
-PULSE_S = 2.0
 # A repair of the web process takes a moment; another ingest takes longer than anybody wants to wait without a word.
 WAIT_S = 3.0
-# Of a long file the documents wait in memory up to here, then on disk.
-SPOOL_BYTES = 4 * 1024 * 1024
 BATCH_CHARACTERS = 4_000_000
 BATCH_FILES = 500
 PAGE = 200
@@ -77,7 +73,7 @@ def run_job(
     try:
         with (
             knowledge.index.writing(knowledge.catalogue, wait_s=WAIT_S) as writer,
-            _Pulse(todo, job) as pulse,
+            Pulse(todo, job) as pulse,
         ):
             _Run(knowledge, todo, job, writer, metrics, pulse, stopped).work()
         todo.end(job.id, job.owner, "done")
@@ -100,34 +96,6 @@ def run_job(
         todo.end(job.id, job.owner, "failed", _reason(error))
 
 
-class _Pulse:
-    """A thread that says each two seconds what the job is at, and hears whether it shall go on."""
-
-    def __init__(self, todo: Jobs, job: Job) -> None:
-        self._todo = todo
-        self._job = job
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
-        self.stage, self.current = "scanning", ""
-        self.goes_on = True
-
-    def __enter__(self) -> "_Pulse":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(PULSE_S):
-            try:
-                going = self._todo.beat(self._job.id, self._job.owner, self.stage, self.current)
-                self.goes_on = self.goes_on and going
-            except sa.exc.SQLAlchemyError as error:  # a full disk: the work itself says so
-                log.warning("job.pulse_failed", job=self._job.id, error=type(error).__name__)
-
-
 class _Run:
     """The steps of one job; the index is locked for it."""
 
@@ -138,7 +106,7 @@ class _Run:
         job: Job,
         writer: Writer,
         metrics: Metrics,
-        pulse: _Pulse,
+        pulse: Pulse,
         stopped: threading.Event,
     ) -> None:
         self._settings = knowledge.settings
@@ -203,7 +171,7 @@ class _Run:
         """All documents of a file, or none and a reason."""
         reading = Reading(item, Facts(Path(item.location), ""))
         try:
-            with self._bytes_of(item, row) as facts:
+            with bytes_of(self._settings, self._job, item, row, self._cutting.file_recipe) as facts:
                 reading.facts = facts
                 if self._is_same(facts, row):
                     reading.documents = row.documents
@@ -219,32 +187,19 @@ class _Run:
         same = (row.hash, row.recipe) == (facts.hash, self._cutting.file_recipe)
         return same and not row.reason
 
-    @contextmanager
-    def _bytes_of(self, item: Item, row: sa.Row[Any]) -> Iterator[Facts]:
-        """The file's bytes on this machine's disk. Raises `Unreadable` and `OSError`."""
-        if self._job.kind == "folders":
-            yield _facts(Path(item.location))
-        elif self._job.kind == "upload":
-            facts = _facts(uploads.path_of(self._settings, item))
-            yield replace(facts, stem=Path(item.name).stem, mtime_ns=-1)
-        else:
-            validators = (row.etag, row.modified)
-            if row.recipe != self._cutting.file_recipe or row.reason:
-                validators = ("", "")
-            with pages.fetch(self._settings, item.location, validators) as page:
-                yield _unchanged(row) if page is None else _facts_of(page)
-
     def _store(self, reading: Reading, row: sa.Row[Any], parser: Parser) -> None:
         """Read to the end first: a file that fails in the middle keeps its old version."""
         facts = reading.facts
-        reading.mark = _digest(facts.hash, self._cutting.file_recipe)
+        reading.mark = digest_of(facts.hash, self._cutting.file_recipe)
         reading.is_new = not (row.hash or reading.item.stored)
         skip = reading.item.stored if reading.item.hash == reading.mark else 0
         if skip:
             item = reading.item
             reading.stored, reading.documents = skip, item.documents
             reading.changed, reading.passages = item.changed, item.passages
-        with closing(_spooled(self._documents(facts, row.source_id, parser))) as spool:
+        with closing(
+            spooled(self._documents(facts, row.source_id, parser), self._settings.data_dir)
+        ) as spool:
             reading.total = next(spool)
             for number, document in enumerate(spool):
                 reading.sources.add(document.source_id)
@@ -256,7 +211,7 @@ class _Run:
         about = self._request.about
         for document in parser.documents(facts.path, source_id):
             self._check()
-            yield _described(document, facts, about)
+            yield described(document, facts, about)
 
     def _add(self, reading: Reading, document: Document) -> None:
         self._batch.add(reading, document)
@@ -352,64 +307,6 @@ def remove_file(db: sa.Connection, number: int) -> int:
     return gone
 
 
-def cutting_of(settings: Settings, about: About) -> Cutting:
-    """What else than a file's bytes decides about its documents."""
-    characters = settings.knowledge_passage_characters
-    recipe = f"{FORMAT}-{characters}"
-    said = about.model_dump_json(exclude_defaults=True)
-    return Cutting(characters, recipe, recipe if said == "{}" else f"{recipe}-{_digest(said)[:32]}")
-
-
-def _described(document: Document, facts: Facts, about: About) -> Document:
-    """With what was said about the file, and without the name of a draft."""
-    title = about.title or document.title
-    if title == facts.path.stem:
-        title = facts.stem
-    if title == document.title and not facts.url and about == About():
-        return document
-    return replace(
-        document,
-        title=title,
-        url=about.url or document.url or facts.url,
-        metadata={**document.metadata, **about.metadata},
-        access=about.access or document.access,
-    )
-
-
-def _spooled(found: Iterator[Document]) -> Generator[Any]:
-    """Their number, then the documents; read to the end before anything is given out."""
-    with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
-        number = 0
-        for document in found:
-            pickle.dump(document, spool, pickle.HIGHEST_PROTOCOL)
-            number += 1
-        spool.seek(0)
-        yield number
-        for _ in range(number):
-            yield pickle.load(spool)  # noqa: S301  (we wrote it a moment ago, nobody else can)
-
-
-def _facts(path: Path) -> Facts:
-    seen = path.stat()
-    return Facts(path, path.stem, seen.st_size, seen.st_mtime_ns, plan.hash_file(str(path)))
-
-
-def _facts_of(page: pages.Page) -> Facts:
-    return replace(
-        _facts(page.path),
-        stem=page.stem,
-        mtime_ns=-1,
-        etag=page.etag,
-        modified=page.modified,
-        url=page.url,
-    )
-
-
-def _unchanged(row: sa.Row[Any]) -> Facts:
-    """A page whose server says that it is as it was."""
-    return Facts(Path(row.location), "", row.size, row.mtime_ns, row.hash, row.etag, row.modified)
-
-
 def _reason(error: OSError | sa.exc.OperationalError) -> str:
     text = error.strerror or str(error) if isinstance(error, OSError) else str(error.orig)
     if "full" in text or "No space left" in text:
@@ -417,7 +314,3 @@ def _reason(error: OSError | sa.exc.OperationalError) -> str:
     if isinstance(error, OSError):
         return f"it cannot be opened: {text}"
     return "The catalogue cannot be written; the indexer's log says why."
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
