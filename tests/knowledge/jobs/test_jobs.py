@@ -7,10 +7,12 @@ import pytest
 import sqlalchemy as sa
 
 from tool_server.errors import Busy, NotFound
+from tool_server.knowledge.document import document_id
 from tool_server.knowledge.ingest import ingest, run_here
+from tool_server.knowledge.jobs.documents import delete_document
 from tool_server.knowledge.jobs.job import Request
 from tool_server.knowledge.jobs.metrics import Metrics
-from tool_server.knowledge.jobs.queue import Jobs, owners_of
+from tool_server.knowledge.jobs.queue import Jobs, NewItem, owners_of
 from tool_server.knowledge.jobs.run import run_job
 from tool_server.knowledge.search import Knowledge
 from tool_server.owner import OwnerLock
@@ -213,3 +215,68 @@ def test_a_file_that_may_not_be_read_is_refused_with_the_reason(
     (refused,) = jobs.items(number, states=("refused",))
     assert refused.reason
     assert jobs.get(number).state == "done"
+
+
+def test_a_file_that_was_left_in_the_middle_is_read_anew_whatever_it_holds_then(
+    knowledge: Knowledge, jobs: Jobs, tmp_path: Path
+) -> None:
+    """Half of a new version is committed when the job is cancelled; the old version comes back to the folder."""
+    path = tmp_path / "a.jsonl"
+    old, new = (
+        "\n".join(f'{{"id": "{at}", "text": "{word}{at}"}}' for at in range(600))
+        for word in ("old", "new")
+    )
+    path.write_text(old)
+    ingest(knowledge, "kb", [path])
+    path.write_text(new)
+    job = jobs.take("me", jobs.enqueue("kb", "folders", Request(paths=(str(path),))))
+    assert job is not None
+    metrics = Metrics()
+    metrics.committed = lambda *_: jobs.cancel(job.id)  # type: ignore[method-assign,assignment]
+    run_job(knowledge, jobs, job, metrics, threading.Event())
+    assert 0 < jobs.get(job.id).changed < 600
+    path.write_text(old)
+    ingest(knowledge, "kb", [path])
+    texts = [
+        passage.text
+        for passage in knowledge.catalogue.passages_of(
+            [document_id("kb", f"a.jsonl#{at}") for at in range(600)]
+        )
+    ]
+    assert len(texts) == 600
+    assert all(text.startswith("old") for text in texts)
+
+
+def test_lines_of_a_version_that_was_never_finished_are_withdrawn_too(
+    knowledge: Knowledge, jobs: Jobs, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(f'{{"id": "{at}", "text": "word{at}"}}' for at in range(600)))
+    job = jobs.take("me", jobs.enqueue("kb", "folders", Request(paths=(str(path),))))
+    assert job is not None
+    metrics = Metrics()
+    metrics.committed = lambda *_: jobs.cancel(job.id)  # type: ignore[method-assign,assignment]
+    run_job(knowledge, jobs, job, metrics, threading.Event())
+    path.write_text('{"id": "599", "text": "word599"}')
+    ingest(knowledge, "kb", [path])
+    assert [base.documents for base in knowledge.catalogue.bases()] == [1]
+
+
+def test_a_document_that_is_deleted_while_its_new_version_waits_comes_back(
+    knowledge: Knowledge, jobs: Jobs
+) -> None:
+    folder = knowledge.settings.data_dir / "uploads" / "token"
+
+    def upload(number: int) -> int:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.txt").write_text(f"version {number}")
+        item = NewItem("upload:a.txt", "a.txt", 9, f"uploads/token/{number}.txt")
+        return jobs.enqueue("kb", "upload", Request(), [item])
+
+    run_here(knowledge, jobs, upload(1))
+    waiting = upload(2)
+    delete_document(knowledge.catalogue.database, document_id("kb", "a.txt"))
+    run_here(knowledge, jobs, waiting)
+    assert jobs.get(waiting).state == "done"
+    (passage,) = knowledge.catalogue.passages_of([document_id("kb", "a.txt")])
+    assert passage.text == "version 2"

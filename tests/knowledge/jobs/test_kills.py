@@ -48,7 +48,7 @@ def check_committed(knowledge: Knowledge, sources: set[str]) -> int:
 
 
 @pytest.mark.thorough
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_twenty_kills_lose_nothing_and_the_job_ends_by_itself(tmp_path: Path) -> None:
     seed = int(os.environ.get("TEST_SEED", time.time()))
     print(f"seed {seed}")  # noqa: T201  (a failing run must be repeatable)

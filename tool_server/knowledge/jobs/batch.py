@@ -139,6 +139,8 @@ def commit(
         _write_item(db, part)
         if part.outcome:
             _write_file(db, part, cutting)
+        else:
+            _open_file(db, part)
         sums.update(part.reading.news(part.outcome))
         sums["files_done"] += bool(part.outcome)
         sums["files_refused"] += part.outcome == "refused"
@@ -181,6 +183,12 @@ def _write_item(db: sa.Connection, part: Part) -> None:
         row |= {"state": part.outcome, "reason": part.reason[:REASON_LIMIT]}
         row["size"] = reading.facts.size or reading.item.size
     db.execute(sa.update(job_items).where(job_items.c.id == reading.item.id).values(row))
+
+
+def _open_file(db: sa.Connection, part: Part) -> None:
+    """From its first batch to its last a file is neither its old version nor its new one, whoever reads it next."""
+    row = {"hash": "", "size": -1, "documents": max(1, part.reading.stored)}
+    db.execute(sa.update(files).where(files.c.id == part.reading.item.file_id).values(row))
 
 
 def _write_file(db: sa.Connection, part: Part, cutting: Cutting) -> None:

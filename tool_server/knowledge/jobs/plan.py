@@ -101,8 +101,10 @@ def _write_plan(db: sa.Connection, job: Job, plan: Plan) -> None:
 
 
 def _adopt(db: sa.Connection, job: Job) -> None:
-    """Give the files of an upload, and pages, their rows in `files`."""
-    found = _held(job.id).where(job_items.c.file_id.is_(None))
+    """Give the files of an upload, and pages, their rows in `files`; also where one was deleted meanwhile."""
+    known = sa.select(files.c.id).where(files.c.id == job_items.c.file_id).exists()
+    found = _held(job.id).where(job_items.c.state == "waiting", ~known)
+    found = found.where(job_items.c.action == "read")
     names = Names(db, job.base)
     for row in db.execute(found).all():
         number = names.row_of(row.location, row.name)

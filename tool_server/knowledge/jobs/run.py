@@ -191,7 +191,7 @@ class _Run:
         """Read to the end first: a file that fails in the middle keeps its old version."""
         facts = reading.facts
         reading.mark = digest_of(facts.hash, self._cutting.file_recipe)
-        reading.is_new = not (row.hash or reading.item.stored)
+        reading.is_new = not (row.hash or row.documents or reading.item.stored)
         skip = reading.item.stored if reading.item.hash == reading.mark else 0
         if skip:
             item = reading.item
@@ -286,9 +286,9 @@ class _Run:
         self._sync()
 
     def _move(self, db: sa.Connection, item: Item, row: sa.Row[Any], names: plan.Names) -> int:
+        """Its time is not known here, so the next ingest takes its hash once."""
         source = names.free(item.location, item.name)
-        mtime_ns = Path(item.location).stat().st_mtime_ns
-        moved = {"location": item.location, "source_id": source, "mtime_ns": mtime_ns}
+        moved = {"location": item.location, "source_id": source, "mtime_ns": -1}
         db.execute(sa.update(files).where(files.c.id == row.id).values(moved))
         return rename(db, row.id, row.source_id, source)
 
