@@ -3,97 +3,109 @@
 import json
 import os
 import random
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from playground.processes import environment
 from tests.knowledge.jobs.conftest import Served, wait_for
 from tool_server.knowledge.document import document_id
-from tool_server.knowledge.jobs.job import Request
+from tool_server.knowledge.jobs.job import Job, Request
 from tool_server.knowledge.jobs.queue import Jobs
-from tool_server.knowledge.search import Knowledge
-from tool_server.settings import load
+from tool_server.knowledge.search import Knowledge, Question, search
+from tool_server.settings import Settings
+
+KILLS = 20
+LINES, FILES = 12000, 3000
 
 
-def knowledge_of(served: Served) -> Knowledge:
-    environ = served.environ
-    return Knowledge.open(load({name: environ[name] for name in environ if "SHENQIAO" in name}))
-
-
-def write_corpus(folder: Path, lines: int, files: int) -> set[str]:
+def write_corpus(folder: Path) -> set[str]:
     """A file of many documents, and many files of one; their source ids."""
     folder.mkdir()
     text = "\n".join(
         json.dumps({"id": f"l{at}", "text": f"line{at} about subject{at % 50}"})
-        for at in range(lines)
+        for at in range(LINES)
     )
     (folder / "lines.jsonl").write_text(text)
-    for at in range(files):
+    for at in range(FILES):
         (folder / f"f{at:04d}.txt").write_text(f"file{at} about subject{at % 50}")
-    return {f"lines.jsonl#l{at}" for at in range(lines)} | {f"f{at:04d}.txt" for at in range(files)}
+    return {f"lines.jsonl#l{at}" for at in range(LINES)} | {f"f{at:04d}.txt" for at in range(FILES)}
 
 
-def check_committed(knowledge: Knowledge, sources: set[str]) -> int:
-    """Nothing is there twice; how many documents are committed."""
-    held = Counter(
-        passage.document_id
-        for passage in knowledge.catalogue.passages_of(
-            [document_id("kb", source) for source in sources]
-        )
-    )
+def committed(knowledge: Knowledge, sources: set[str]) -> int:
+    """How many documents are committed; none of them has its passage twice."""
+    ids = [document_id("kb", source) for source in sources]
+    held = Counter(passage.document_id for passage in knowledge.catalogue.passages_of(ids))
     assert set(held.values()) <= {1}
     return len(held)
 
 
-@pytest.mark.thorough
-@pytest.mark.timeout(600)
-def test_twenty_kills_lose_nothing_and_the_job_ends_by_itself(tmp_path: Path) -> None:
-    seed = int(os.environ.get("TEST_SEED", time.time()))
-    print(f"seed {seed}")  # noqa: T201  (a failing run must be repeatable)
-    chance = random.Random(seed)
-    sources = write_corpus(tmp_path / "in", lines=12000, files=3000)
-    settings = {"JOB_ATTEMPTS": "20", "BATCH_DOCUMENTS": "20"}  # kills may come before any progress
-    named = {f"SHENQIAO_KNOWLEDGE_{name}": value for name, value in settings.items()}
-    with Served(tmp_path, **named) as served:
-        knowledge = knowledge_of(served)
-        jobs = Jobs(knowledge.settings, knowledge.catalogue.database)
-        request = Request(paths=(str(tmp_path / "in"),))
-        number = jobs.enqueue("kb", "folders", request)
-        killed = kill_at_random(served, knowledge, jobs, number, sources, chance)
-        job = wait_for(lambda: (job := jobs.get(number)).ended and job, 180)
-        print(f"{killed} kills, {job.attempts} attempts")  # noqa: T201
-        assert killed == 20
-        assert (job.state, job.files_refused, job.reason) == ("done", 0, "")
-        assert (job.documents, job.files_done) == (15000, 3001)
-        assert check_committed(knowledge, sources) == len(sources) == 15000
-        wait_for(lambda: knowledge.index.applied() == knowledge.catalogue.sequence())
-        assert knowledge.index.passage_count() == knowledge.catalogue.passage_count() == 15000
-        for at in chance.sample(range(12000), 20):
-            assert served.search(f"line{at}")[0]["source_id"] == f"lines.jsonl#l{at}"
-        knowledge.catalogue.close()
+def start_indexer(settings: Settings) -> subprocess.Popen[bytes]:
+    environ = environment(
+        SHENQIAO_DATA_DIR=str(settings.data_dir),
+        SHENQIAO_RUN_DIR=str(settings.run_dir),
+        SHENQIAO_MODEL_ENABLED="false",
+        SHENQIAO_KNOWLEDGE_JOB_ATTEMPTS=str(KILLS),
+        SHENQIAO_KNOWLEDGE_BATCH_DOCUMENTS="20",
+    )
+    command = [sys.executable, "-m", "tool_server", "indexer"]
+    return subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
 
 
 def kill_at_random(
-    served: Served,
-    knowledge: Knowledge,
-    jobs: Jobs,
-    number: int,
-    sources: set[str],
-    chance: random.Random,
-) -> int:
-    """Kill the indexer up to twenty times while the job runs; after each what was committed is still there."""
-    committed = killed = 0
-    while killed < 20 and not jobs.get(number).ended:
-        wait_for(lambda: jobs.get(number).state == "running" or jobs.get(number).ended)
-        time.sleep(chance.uniform(0.0, 0.4))
-        served.kill("indexer")
-        killed += 1
-        before, committed = committed, check_committed(knowledge, sources)
-        assert committed >= before
-        jobs.take_over()
-    return killed
+    settings: Settings, knowledge: Knowledge, jobs: Jobs, sources: set[str], chance: random.Random
+) -> None:
+    """Some batches after each start, and a moment more, the indexer is killed: what is committed only grows."""
+    before = 0
+    for _ in range(KILLS):
+        process = start_indexer(settings)
+        target = before + chance.randrange(600)
+        wait_for(lambda: running(jobs) and committed(knowledge, sources) >= target)  # noqa: B023
+        time.sleep(chance.uniform(0, 0.1))
+        process.kill()
+        process.wait()
+        now = committed(knowledge, sources)
+        assert now >= target
+        before = now
+    assert before < len(sources)
+
+
+def running(jobs: Jobs) -> bool:
+    return jobs.newest()[0].state == "running"
+
+
+def ended(jobs: Jobs) -> Job | None:
+    job = jobs.newest()[0]
+    return job if job.ended else None
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(300)
+def test_twenty_kills_lose_nothing_and_the_job_ends_by_itself(
+    settings: Settings, knowledge: Knowledge, jobs: Jobs, tmp_path: Path
+) -> None:
+    seed = int(os.environ.get("TEST_SEED", time.time()))
+    print(f"seed {seed}")  # noqa: T201  (a failing run must be repeatable)
+    chance = random.Random(seed)
+    sources = write_corpus(tmp_path / "in")
+    jobs.enqueue("kb", "folders", Request(paths=(str(tmp_path / "in"),)))
+    kill_at_random(settings, knowledge, jobs, sources, chance)
+    last = start_indexer(settings)
+    job = wait_for(lambda: ended(jobs), 120)
+    wait_for(lambda: knowledge.index.applied() == knowledge.catalogue.sequence())
+    last.terminate()
+    last.wait(20)
+    assert (job.state, job.reason, job.attempts) == ("done", "", KILLS + 1)
+    assert (job.documents, job.files_done, job.files_refused) == (LINES + FILES, FILES + 1, 0)
+    assert committed(knowledge, sources) == LINES + FILES
+    assert knowledge.index.passage_count() == knowledge.catalogue.passage_count() == LINES + FILES
+    for at in chance.sample(range(LINES), 20):
+        best = search(knowledge, Question(f"line{at}", top_k=1)).passages[0]
+        assert best.source_id == f"lines.jsonl#l{at}"
 
 
 def test_a_kill_of_the_indexer_delays_a_job_and_loses_nothing(served: Served) -> None:
