@@ -16,7 +16,10 @@ MODULES = {
     "engine": "tool_server.model.commands",
     "evaluate": "tool_server.knowledge.evaluate",
     "index": "tool_server.knowledge.index_commands",
+    "backup": "tool_server.backup_commands",
+    "indexer": "tool_server.knowledge.commands",
     "ingest": "tool_server.knowledge.commands",
+    "restore": "tool_server.backup_commands",
     "key": "tool_server.key_commands",
     "pins": "tool_server.knowledge.pin_commands",
     "trace": "tool_server.channel.commands",
@@ -46,7 +49,7 @@ def shenqiao() -> None:
 
 @shenqiao.command()
 def serve() -> None:
-    """Run everything on this machine: engine, web and worker; Ctrl-C ends all three."""
+    """Run everything on this machine: engine, web, worker and indexer; Ctrl-C ends them all."""
     from tool_server.supervisor import Supervisor
 
     settings = load()

@@ -105,7 +105,10 @@ class _Job:
         try:
             self._result = self._work(connection)
         except Exception as error:  # given back to the caller by `done`
-            savepoint.rollback()
+            try:
+                savepoint.rollback()
+            except sa.exc.OperationalError:  # on a full disk SQLite has undone the whole group
+                raise error from None
             self._error = error
         else:
             savepoint.commit()

@@ -1,4 +1,4 @@
-"""`shenqiao serve`: starts engine, web and worker, restarts what dies, and takes everything down with itself."""
+"""`shenqiao serve`: starts all processes of one machine, restarts what dies, and takes everything down with itself."""
 
 import os
 import signal
@@ -133,6 +133,8 @@ def _children(settings: Settings, descriptor: int) -> list[Child]:
             children.append(Child("aux", ("aux",)))
     if settings.channel_enabled:
         children.append(Child("worker", ("worker",)))
+    if settings.knowledge_enabled:
+        children.append(Child("indexer", ("indexer",)))
     return children
 
 

@@ -193,8 +193,9 @@ def test_a_line_that_has_gone_from_a_file_is_no_longer_found(
 def test_two_files_of_one_name_are_not_taken_for_one(knowledge: Knowledge, tmp_path: Path) -> None:
     first, second = write(tmp_path, "x/a.md", "apples"), write(tmp_path, "y/a.md", "bananas")
     report = ingest(knowledge, "kb", [first, first, second])
-    assert (report.files, report.refused) == (1, [(second, f"{first} has the same name 'a.md'")])
+    assert (report.files, report.refused) == (2, [])
     assert texts(knowledge, "a.md") == [("a", "apples")]
+    assert texts(knowledge, "y/a.md") == [("a", "bananas")]
 
 
 def test_hidden_files_and_folders_are_left_out(knowledge: Knowledge, tmp_path: Path) -> None:
@@ -207,7 +208,8 @@ def test_hidden_files_and_folders_are_left_out(knowledge: Knowledge, tmp_path: P
 def test_a_file_name_that_is_not_utf_8_is_refused(knowledge: Knowledge, tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + "年假.txt".encode("gbk")))
     path.write_text("text")
-    assert ingest(knowledge, "kb", [tmp_path]).refused == [(path, "its name is not UTF-8")]
+    ((shown, reason),) = ingest(knowledge, "kb", [tmp_path]).refused
+    assert (shown.name, reason) == (r"\xc4\xea\xbc\xd9.txt", "its name is not UTF-8")
 
 
 def test_the_command_names_each_file_and_each_refusal_without_a_stack(
@@ -224,8 +226,7 @@ def test_the_command_names_each_file_and_each_refusal_without_a_stack(
     assert done.exit_code == 1
     assert done.stdout == "kb: 1 files, 1 documents, 1 new or changed\n"
     assert done.stderr.splitlines() == [
-        "reading a.md (1 of 2)",
-        "reading b.jsonl (2 of 2)",
+        "indexed a.md, 1 documents",
         f"refused {tmp_path}/b.jsonl: line 1 is not JSON",
     ]
 
@@ -233,7 +234,7 @@ def test_the_command_names_each_file_and_each_refusal_without_a_stack(
 def test_the_command_says_that_another_one_is_running(
     knowledge: Knowledge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tool_server.knowledge.ingest.WAIT_S", 0.1)
+    monkeypatch.setattr("tool_server.knowledge.jobs.run.WAIT_S", 0.1)
     environ = {
         "SHENQIAO_DATA_DIR": str(knowledge.settings.data_dir),
         "SHENQIAO_RUN_DIR": str(knowledge.settings.run_dir),

@@ -16,7 +16,6 @@ from tool_server.channel import answer
 from tool_server.channel.accounts import Account, Accounts
 from tool_server.channel.ask import Asker
 from tool_server.channel.dify import Dify, DifyError
-from tool_server.channel.owner import OwnerLock, is_dead
 from tool_server.channel.push import Pusher
 from tool_server.channel.surfaces import SURFACES
 from tool_server.channel.vault import Vault
@@ -24,6 +23,7 @@ from tool_server.channel.wecom_api import WeComApi
 from tool_server.channel.work import Job, LostLease, Work
 from tool_server.database import Database
 from tool_server.heartbeats import Heartbeat
+from tool_server.owner import OwnerLock, is_dead
 from tool_server.parent import follow_parent
 from tool_server.settings import Settings
 
@@ -63,7 +63,8 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._lock = OwnerLock(settings.run_dir, self._owner)
+        self._owners = settings.run_dir / "workers"
+        self._lock = OwnerLock(self._owners, self._owner)
         self._bell = wake.Bell(settings.run_dir, "worker")
         self._database = Database.open(settings)
         self._work = Work(
@@ -199,7 +200,7 @@ class Worker:
 
     def _take_over(self) -> None:
         for owner in self._work.owners():
-            if is_dead(self._settings.run_dir, owner):
+            if is_dead(self._owners, owner):
                 held = self._work.take_from(owner)
                 log.warning("worker.lost", owner=owner, messages=held)
 

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import sqlalchemy as sa
@@ -76,10 +76,6 @@ class Catalogue:
     def open(cls, settings: Settings) -> "Catalogue":
         return cls(Database(url_of(settings)))
 
-    @property
-    def database(self) -> Database:
-        return self._database
-
     def close(self) -> None:
         self._database.close()
 
@@ -119,15 +115,23 @@ class Catalogue:
         """Holds for the next search: an index knows nothing of it."""
         self._database.write(lambda db: _set_profile(db, base, profile))
 
+    @property
+    def database(self) -> Database:
+        """For what is kept beside the documents: the jobs of ingestion."""
+        return self._database
+
     def put(
         self, base: str, batch: Sequence[Document], pieces: Mapping[str, Sequence[Piece]]
     ) -> int:
         """Store documents and their passages (by source id), each instead of its old version; how many changed."""
-        return self._database.write(lambda db: _put(db, base, batch, pieces))
+        return len(self._database.write(lambda db: store(db, base, batch, pieces)))
 
-    def withdraw(self, base: str, prefix: str, keep: Collection[str]) -> int:
+    def withdraw(self, base: str, prefix: str, keep: Collection[str] = ()) -> int:
         """Take back the documents whose source id begins with `prefix`, but those of `keep`; how many there were."""
-        return self._database.write(lambda db: _withdraw(db, base, prefix, keep))
+        begins = sa.func.substr(documents.c.source_id, 1, len(prefix)) == prefix
+        return self._database.write(
+            lambda db: take_back(db, sa.and_(documents.c.base == base, begins), keep)
+        )
 
     def passages(self, ids: Collection[str], *, around: int = 0) -> dict[str, StoredPassage]:
         """The passages of these ids and, of the same section, up to `around` before and after each of them.
@@ -291,49 +295,118 @@ def url_of(settings: Settings) -> str:
     return f"sqlite:///{Path(settings.data_dir).absolute() / 'catalogue.db'}"
 
 
-def _put(
+def store(
     db: sa.Connection,
     base: str,
     batch: Sequence[Document],
     pieces: Mapping[str, Sequence[Piece]],
-) -> int:
-    """Exchange what has changed in a batch: one statement per table, however many documents."""
-    keys = {document_id(base, document.source_id): document for document in batch}
-    held = {
-        row.id: row
-        for row in db.execute(
-            sa.select(documents.c.id, documents.c.digest, documents.c.version).where(
-                documents.c.id.in_(keys)
-            )
-        )
-    }
+    *,
+    recipe: str = "",
+    file_of: Mapping[str, int] | None = None,
+) -> set[str]:
+    """Exchange what has changed in a batch, one statement per table; the source ids of what changed.
+
+    `file_of` says from which row of `files` a document was made, `recipe` how its passages were.
+    """
+    given = {document.source_id: document for document in batch}
+    held = {row.source_id: row for row in db.execute(_held(base, given))}
+    digests = {source: document.digest(recipe) for source, document in given.items()}
     changed = {
-        key: document
-        for key, document in keys.items()
-        if key not in held or held[key].digest != document.digest()
+        source: document
+        for source, document in given.items()
+        if source not in held or held[source].digest != digests[source]
     }
     if not changed:
-        return 0
+        return set()
     _make_base(db, base)
     sequence = _last_sequence(db)
-    _retire(db, [key for key in changed if key in held])
-    versions = {key: held[key].version + 1 if key in held else 1 for key in changed}
+    keys = _keys(db, base, changed, held, sequence)
+    _retire(db, [held[source].id for source in changed if source in held])
+    versions = {source: held[source].version + 1 if source in held else 1 for source in changed}
     rows = [
-        _document_row(key, base, document, versions[key], sequence + at)
-        for at, (key, document) in enumerate(changed.items(), start=1)
+        _document_row(keys[source], base, document, versions[source], sequence + at)
+        | {"digest": digests[source], "file_id": (file_of or {}).get(source)}
+        for at, (source, document) in enumerate(changed.items(), start=1)
     ]
-    _write(db, documents, [row for row in rows if row["id"] not in held])
-    for row in rows:
-        if row["id"] in held:
-            db.execute(sa.update(documents).where(documents.c.id == row["id"]).values(row))
-    parts = [
-        _passage_rows(key, versions[key], pieces[document.source_id])
-        for key, document in changed.items()
-    ]
+    _write(db, documents, [row for row in rows if row["source_id"] not in held])
+    _rewrite(db, [row for row in rows if row["source_id"] in held])
+    parts = [_passage_rows(keys[source], versions[source], pieces[source]) for source in changed]
     _write(db, passages, [row for part in parts for row in part])
-    values = [_value_rows(key, document) for key, document in changed.items()]
+    values = [_value_rows(keys[source], document) for source, document in changed.items()]
     _write(db, document_values, [row for part in values for row in part])
+    return set(changed)
+
+
+def take_back(db: sa.Connection, which: sa.ColumnElement[bool], keep: Collection[str] = ()) -> int:
+    """Withdraw the documents that `which` selects, but those whose source id is in `keep`; how many there were."""
+    found = sa.select(documents.c.id, documents.c.source_id, documents.c.version)
+    found = found.where(documents.c.digest != WITHDRAWN, which)
+    gone = [row for row in db.execute(found) if row.source_id not in keep]
+    _retire(db, [row.id for row in gone])
+    _rewrite(
+        db,
+        [
+            {"id": row.id, "digest": WITHDRAWN, "version": row.version + 1, "sequence": number}
+            | {"file_id": None}
+            for number, row in enumerate(gone, start=_last_sequence(db) + 1)
+        ],
+    )
+    return len(gone)
+
+
+def rename(db: sa.Connection, file_id: int, before: str, after: str) -> int:
+    """The documents of a file that has moved: ids and passages stay, source ids and titles that name it follow.
+
+    One change each, so that a search meets a document under its old name or its new one. Returns their number.
+    """
+    found = sa.select(documents.c.id, documents.c.source_id, documents.c.title)
+    rows = db.execute(found.where(documents.c.file_id == file_id, documents.c.digest != WITHDRAWN))
+    old, new = PurePosixPath(before).stem, PurePosixPath(after).stem
+    changed = [
+        {
+            "id": row.id,
+            "source_id": after + row.source_id.removeprefix(before),
+            "title": new[:500] if row.title == old[:500] else row.title,
+            "sequence": number,
+        }
+        for number, row in enumerate(rows, start=_last_sequence(db) + 1)
+    ]
+    _rewrite(db, changed)
     return len(changed)
+
+
+def _held(base: str, sources: Collection[str]) -> sa.Select[Any]:
+    found = sa.select(
+        documents.c.id, documents.c.source_id, documents.c.digest, documents.c.version
+    )
+    return found.where(documents.c.base == base, documents.c.source_id.in_(sources))
+
+
+def _keys(
+    db: sa.Connection,
+    base: str,
+    sources: Collection[str],
+    held: Mapping[str, sa.Row[Any]],
+    sequence: int,
+) -> dict[str, str]:
+    """The document ids of these sources. A document that moved took its id with it: what comes after it has another."""
+    made = {source: document_id(base, source) for source in sources if source not in held}
+    taken = set(db.scalars(sa.select(documents.c.id).where(documents.c.id.in_(made.values()))))
+    for source, key in made.items():
+        if key in taken:
+            made[source] = document_id(base, f"{source}\n{sequence}")
+    return {source: held[source].id for source in sources if source in held} | made
+
+
+def _rewrite(db: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """New values for documents, each row with its `id`; all rows have the same columns."""
+    if not rows:
+        return
+    columns = [name for name in rows[0] if name != "id"]
+    change = sa.update(documents).where(documents.c.id == sa.bindparam("key"))
+    change = change.values({name: sa.bindparam(f"new_{name}") for name in columns})
+    values = [{"key": row["id"], **{f"new_{name}": row[name] for name in columns}} for row in rows]
+    db.execute(change, values)
 
 
 def _make_base(db: sa.Connection, base: str) -> None:
@@ -363,20 +436,6 @@ def _retire(db: sa.Connection, keys: Collection[str]) -> None:
     db.execute(sa.delete(document_values).where(document_values.c.document_id.in_(keys)))
 
 
-def _withdraw(db: sa.Connection, base: str, prefix: str, keep: Collection[str]) -> int:
-    found = sa.select(documents.c.id, documents.c.source_id, documents.c.version).where(
-        documents.c.base == base,
-        documents.c.digest != WITHDRAWN,
-        sa.func.substr(documents.c.source_id, 1, len(prefix)) == prefix,
-    )
-    gone = [row for row in db.execute(found) if row.source_id not in keep]
-    for sequence, row in enumerate(gone, start=_last_sequence(db) + 1):
-        _retire(db, [row.id])
-        changed = {"digest": WITHDRAWN, "version": row.version + 1, "sequence": sequence}
-        db.execute(sa.update(documents).where(documents.c.id == row.id).values(changed))
-    return len(gone)
-
-
 def _document_row(
     key: str, base: str, document: Document, version: int, sequence: int
 ) -> dict[str, Any]:
@@ -389,8 +448,7 @@ def _document_row(
         "language": language_of(document),
         "access": json.dumps(document.access or [INHERITED], ensure_ascii=False),
         "metadata": json.dumps(dict(document.metadata), ensure_ascii=False),
-        "digest": document.digest(),
-        "version": version + 1,
+        "version": version,
         "sequence": sequence,
         "updated_at": time.time(),
     }

@@ -1,40 +1,65 @@
-"""Knowledge's command: `ingest`."""
+"""Knowledge's commands: `ingest`, and `indexer`, which the supervisor runs."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tool_server import logs
+from tool_server import logs, wake
 from tool_server.errors import ApiError
 from tool_server.knowledge.index import IndexBusy
-from tool_server.knowledge.ingest import Report, Step
-from tool_server.knowledge.ingest import ingest as run
+from tool_server.knowledge.ingest import Report, report_of, run_here
+from tool_server.knowledge.jobs import indexer as process
+from tool_server.knowledge.jobs import pages, watch
+from tool_server.knowledge.jobs.job import Request, check_base
+from tool_server.knowledge.jobs.queue import Jobs, NewItem, owners_of
+from tool_server.knowledge.jobs.scan import absolute
+from tool_server.knowledge.repair import INDEXER
 from tool_server.knowledge.search import Knowledge
 from tool_server.migrate import migrate
+from tool_server.owner import one_lives
 from tool_server.settings import load
 
 
 @click.command()
 @click.option("--base", required=True, help="Name of the knowledge base.")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-def ingest(base: str, paths: tuple[Path, ...]) -> None:
-    """Read PATHS (files and folders of .md, .txt, .jsonl) into a knowledge base.
+@click.option(
+    "--delete/--no-delete", default=True, help="Take back what has vanished from a folder."
+)
+@click.option("--force", is_flag=True, help="However much has vanished.")
+@click.option(
+    "--urls",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file of web addresses, one a line, to fetch.",
+)
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+def ingest(
+    base: str, paths: tuple[Path, ...], *, delete: bool, force: bool, urls: Path | None
+) -> None:
+    """Read PATHS (files and folders) into a knowledge base, as a job.
 
-    A file that has not changed is left alone. A file that cannot be read is named with the reason; the others are
-    taken all the same, and the exit code is 1.
+    A file that has not changed is left alone, one that has moved keeps its passages. A file that cannot be read is
+    named with the reason; the others are taken all the same, and the exit code is 1. Ctrl-C cancels the job.
     """
+    if bool(paths) == bool(urls):
+        raise click.UsageError("Give either PATHS or --urls.")
     settings = load()
     logs.configure(settings, "ingest")
     migrate(settings)
     knowledge = Knowledge.open(settings)
+    jobs = Jobs(settings, knowledge.catalogue.database)
     try:
-        with _progress(Console(stderr=True)) as progress:
-            report = run(knowledge, base, paths, progress)
+        check_base(base)
+        jobs.take_over()
+        if urls:
+            lines = urls.read_text(encoding="utf-8").split()
+            found = [NewItem(url, url) for url in pages.check_urls(settings, lines)]
+            number = jobs.enqueue(base, "urls", Request(), found)
+        else:
+            request = Request(paths=tuple(map(absolute, paths)), delete=delete, force=force)
+            number = jobs.enqueue(base, "folders", request)
+        report = _work(knowledge, jobs, number)
     except ApiError as error:
         raise click.ClickException(error.message) from None
     except IndexBusy:
@@ -45,47 +70,38 @@ def ingest(base: str, paths: tuple[Path, ...]) -> None:
     finally:
         knowledge.catalogue.close()
     _show(report, base)
-    sys.exit(1 if report.refused else 0)
 
 
-@contextmanager
-def _progress(console: Console) -> Iterator[Callable[[Step], None]]:
-    """A bar on a terminal; elsewhere a line for each file."""
-    if not console.is_terminal:
-        yield _Lines()
-        return
-    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        bar = bars.add_task("", total=None)
-
-        def show(step: Step) -> None:
-            about = f"{step.number} of {step.files}: {_name(step)}, {step.documents} documents"
-            bars.update(bar, total=step.files, completed=step.number - 1, description=about)
-
-        yield show
-
-
-class _Lines:
-    """Says each file once, however many batches it has."""
-
-    def __init__(self) -> None:
-        self._said = 0
-
-    def __call__(self, step: Step) -> None:
-        if step.number > self._said:
-            self._said = step.number
-            click.echo(f"reading {_name(step)} ({step.number} of {step.files})", err=True)
-
-
-def _name(step: Step) -> str:
-    return click.format_filename(step.path.name)
+def _work(knowledge: Knowledge, jobs: Jobs, number: int) -> Report:
+    """Let the indexer do the job, or do it here where none runs; shown while it goes on."""
+    settings = knowledge.settings
+    if one_lives(owners_of(settings), INDEXER):
+        wake.ring(settings.run_dir, INDEXER)
+        job = watch.follow(jobs, number, Console(stderr=True))
+    else:
+        job = watch.follow(
+            jobs, number, Console(stderr=True), lambda: run_here(knowledge, jobs, number)
+        )
+    return report_of(jobs, job)
 
 
 def _show(report: Report, base: str) -> None:
-    for path, reason in report.refused:
-        click.echo(f"refused {click.format_filename(path)}: {reason}", err=True)
+    """What became of it, and the exit code: 1 where anything was refused."""
     gone = f", {report.withdrawn} withdrawn" if report.withdrawn else ""
+    if report.failed:
+        click.echo(f"failed: {report.failed}", err=True)
     click.echo(
         f"{base}: {report.files} files, {report.documents} documents,"
         f" {report.changed} new or changed{gone}"
     )
+    if report.state == "cancelled":
+        click.echo("cancelled; the same call goes on where it was", err=True)
+    sys.exit(0 if report.state == "done" and not report.refused else 1)
+
+
+@click.command()
+def indexer() -> None:
+    """Run the indexer alone: it takes jobs of ingestion one after the other."""
+    settings = load()
+    migrate(settings)
+    process.main(settings)

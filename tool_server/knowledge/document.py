@@ -5,7 +5,7 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from tool_server.knowledge.rights import INHERITED
 
@@ -40,9 +40,11 @@ class Document:
         str, ...
     ] = ()  # rights that may see it (`rights`); none of its own: whoever may see the base
 
-    def digest(self) -> str:
-        """Changes when anything of it changes."""
-        return hashlib.sha256(json.dumps(asdict(self), ensure_ascii=False).encode()).hexdigest()
+    def digest(self, recipe: str = "") -> str:
+        """Changes when anything of it changes but the place it came from, or how passages are made of it."""
+        sections = [(section.heading, section.text, section.page) for section in self.sections]
+        whole = (self.title, sections, self.url, dict(self.metadata), self.access, recipe)
+        return hashlib.sha256(json.dumps(whole, ensure_ascii=False).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,21 @@ from collections.abc import Callable
 
 import structlog
 
+from tool_server import wake
 from tool_server.knowledge.index import IndexBusy
+from tool_server.knowledge.jobs.queue import owners_of
 from tool_server.knowledge.search import Knowledge
+from tool_server.owner import one_lives
 
 log = structlog.get_logger()
 
 PERIOD_S = 1.0
 # A small repair is done before the search that found the need; a large one goes on behind it.
 PATIENCE_S = 1.0
+
+
+# The kind of the bell, and of the lock, of the process that runs jobs.
+INDEXER = "indexer"
 
 
 class Repair:
@@ -35,15 +42,23 @@ class Repair:
             self._next_at = self._clock() + PERIOD_S
             if self._running is not None and self._running.is_alive():
                 return
-            if self._agrees():
+            if self.agrees() or self._hand_over():
                 return
-            self._running = threading.Thread(target=self._repair, name="repair", daemon=True)
+            self._running = threading.Thread(target=self.repair, name="repair", daemon=True)
             self._running.start()
             self._running.join(PATIENCE_S)
         finally:
             self._lock.release()
 
-    def _agrees(self) -> bool:
+    def _hand_over(self) -> bool:
+        """An indexer that lives does it: its tokenising does not hold up the web process's threads."""
+        settings = self._knowledge.settings
+        if not one_lives(owners_of(settings), INDEXER):
+            return False
+        wake.ring(settings.run_dir, INDEXER)
+        return True
+
+    def agrees(self) -> bool:
         """By the number of the last change; by the number of passages too when this process asks first."""
         index, catalogue = self._knowledge.index, self._knowledge.catalogue
         if index.applied() != catalogue.sequence():
@@ -51,7 +66,8 @@ class Repair:
         counted, self._counted = self._counted, True
         return counted or index.passage_count() == catalogue.passage_count()
 
-    def _repair(self) -> None:
+    def repair(self) -> None:
+        """Bring the index up to the catalogue, unless somebody else is at it."""
         try:
             with self._knowledge.index.writing(self._knowledge.catalogue):
                 log.warning("index.repaired", sequence=self._knowledge.index.applied())

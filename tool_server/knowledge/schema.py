@@ -27,9 +27,96 @@ documents = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("sequence", sa.Integer, nullable=False),  # the change that wrote it
     sa.Column("updated_at", sa.Float, nullable=False),
+    sa.Column("file_id", sa.Integer, sa.ForeignKey("files.id")),  # what it was made from
     sa.UniqueConstraint("base", "source_id"),
 )
 sa.Index("documents_sequence", documents.c.sequence)
+sa.Index("documents_file", documents.c.file_id)
+
+# What documents are made from: a file of a folder, an upload, a page; known by its location, whatever its source id is.
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("base", sa.String(64), nullable=False),
+    sa.Column("location", sa.Text, nullable=False),  # /absolute/path, upload:name, https://…
+    sa.Column("source_id", sa.String(500), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False, default=-1),
+    sa.Column("mtime_ns", sa.BigInteger, nullable=False, default=-1),
+    sa.Column("hash", sa.String(64), nullable=False, default=""),  # of its bytes; none: not read
+    sa.Column("recipe", sa.String(64), nullable=False, default=""),  # how its documents were made
+    sa.Column("etag", sa.Text, nullable=False, default=""),
+    sa.Column("modified", sa.Text, nullable=False, default=""),  # a page's Last-Modified
+    sa.Column("documents", sa.Integer, nullable=False, default=0),
+    sa.Column("passages", sa.Integer, nullable=False, default=0),
+    sa.Column("reason", sa.Text, nullable=False, default=""),  # why its newest version was refused
+    sa.Column("updated_at", sa.Float, nullable=False, default=0.0),
+    sa.UniqueConstraint("base", "location"),
+    sa.UniqueConstraint("base", "source_id"),
+)
+
+# The work of ingestion. What it has done is written in the transaction that stores its documents.
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("base", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),  # folders, upload, urls
+    sa.Column("request", sa.Text, nullable=False),  # JSON of `jobs.job.Request`
+    sa.Column("state", sa.String(16), nullable=False),  # queued, running, done, failed, cancelled
+    sa.Column("stage", sa.String(16), nullable=False, default=""),  # scanning, reading, removing
+    sa.Column("scan", sa.Boolean, nullable=False, default=True),  # a retry takes its files as known
+    sa.Column("owner", sa.String(100), nullable=False, default=""),
+    sa.Column("cancel", sa.Boolean, nullable=False, default=False),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("stalled", sa.Integer, nullable=False, default=0),  # attempts since the last batch
+    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("current", sa.Text, nullable=False, default=""),  # the file that is being read
+    sa.Column("files_total", sa.Integer, nullable=False, default=0),
+    sa.Column("files_done", sa.Integer, nullable=False, default=0),
+    sa.Column("files_refused", sa.Integer, nullable=False, default=0),
+    sa.Column("documents", sa.Integer, nullable=False, default=0),
+    sa.Column("changed", sa.Integer, nullable=False, default=0),
+    sa.Column("withdrawn", sa.Integer, nullable=False, default=0),
+    sa.Column("passages", sa.Integer, nullable=False, default=0),
+    sa.Column("bytes_total", sa.BigInteger, nullable=False, default=0),
+    sa.Column("bytes_done", sa.BigInteger, nullable=False, default=0),
+    sa.Column("bytes_read", sa.BigInteger, nullable=False, default=0),  # without unchanged files
+    sa.Column("worked_s", sa.Float, nullable=False, default=0.0),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("started_at", sa.Float),
+    sa.Column("finished_at", sa.Float),
+    sa.Column("heartbeat_at", sa.Float),
+    sqlite_autoincrement=True,  # a number is never given twice
+)
+sa.Index("jobs_state", jobs.c.state)
+
+# What became of each file of a job.
+job_items = sa.Table(
+    "job_items",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("job_id", sa.Integer, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("location", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False, default=""),  # of an upload, below the data folder
+    sa.Column("action", sa.String(16), nullable=False),  # read, move, remove
+    sa.Column("file_id", sa.Integer),  # in `files`
+    sa.Column("size", sa.BigInteger, nullable=False, default=0),
+    # waiting, indexed, unchanged, moved, withdrawn, refused, cancelled
+    sa.Column("state", sa.String(16), nullable=False, default="waiting"),
+    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column(
+        "hash", sa.String(64), nullable=False, default=""
+    ),  # of the bytes that `stored` is of
+    sa.Column("stored", sa.Integer, nullable=False, default=0),  # documents that are committed
+    sa.Column("documents", sa.Integer, nullable=False, default=0),
+    sa.Column("changed", sa.Integer, nullable=False, default=0),
+    sa.Column("withdrawn", sa.Integer, nullable=False, default=0),
+    sa.Column("passages", sa.Integer, nullable=False, default=0),
+    sa.UniqueConstraint("job_id", "location"),
+)
+sa.Index("job_items_state", job_items.c.job_id, job_items.c.state, job_items.c.id)
 
 # The metadata once more, a row for each key, in the forms that conditions compare (`values.Stored`).
 document_values = sa.Table(

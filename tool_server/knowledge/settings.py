@@ -235,3 +235,52 @@ class KnowledgeSettings(BaseModel):
     knowledge_rerank_timeout_s: float = Field(
         2.0, gt=0, le=60, description="Seconds after which the order stays as it was."
     )
+    knowledge_upload_limit: int = Field(
+        200 * 1024 * 1024, ge=1024, description="Bytes that one request may upload."
+    )
+    knowledge_upload_files: int = Field(
+        100, ge=1, le=10000, description="Files that one request may upload."
+    )
+    knowledge_upload_keep: bool = Field(
+        False,
+        description="Keep what was uploaded after it was read, below `uploads` in the data folder.",
+    )
+    knowledge_queue_jobs: int = Field(
+        100,
+        ge=1,
+        le=100000,
+        description="Jobs of ingestion that may wait; one more is answered 429.",
+    )
+    knowledge_job_history: int = Field(
+        200,
+        ge=1,
+        le=100000,
+        description="Jobs that have ended and are remembered, with their files.",
+    )
+    knowledge_job_attempts: int = Field(
+        5,
+        ge=1,
+        le=100,
+        description="Times that a job may be cut off at the same place before it fails.",
+    )
+    knowledge_job_events_s: float = Field(
+        300, ge=1, le=3600, description="Seconds that one stream of a job's progress may last."
+    )
+    knowledge_vanished_share: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="Share of a folder's files that may vanish between two ingests, when it has more than ten.",
+    )
+    knowledge_url_hosts: str = Field(
+        "",
+        max_length=10000,
+        description="Hosts whose pages may be ingested, comma-separated: names, `*.example.org`, or `*` for all"
+        " public ones. A host that is named in full may have a private address. Empty: no page is fetched.",
+    )
+    knowledge_urls_limit: int = Field(
+        1000, ge=1, le=100000, description="Pages that one job may fetch."
+    )
+    knowledge_url_timeout_s: float = Field(
+        60, gt=0, le=3600, description="Seconds that fetching one page may take."
+    )

@@ -16,7 +16,9 @@ from tool_server.knowledge.index.lock import alone
 from tool_server.knowledge.tokens import tokenize
 
 WRITER_BYTES = 64 * 1024 * 1024
-CHANGES_PER_COMMIT = 500
+# A commit leaves a segment, and merging segments costs more than filling them.
+CHANGES_PER_COMMIT = 2000
+CHANGES_AT_ONCE = 200  # whose passages are in memory
 
 
 @contextmanager
@@ -101,7 +103,8 @@ class IndexWriter:
         """Write the changes after `sequence`, commit by commit; the number of the last one."""
         while changes := self._catalogue.changes(sequence, CHANGES_PER_COMMIT):
             writer = self._writer_of(name)
-            self._write(writer, changes)
+            for at in range(0, len(changes), CHANGES_AT_ONCE):
+                self._write(writer, changes[at : at + CHANGES_AT_ONCE])
             writer.commit()
             sequence = changes[-1].sequence
             if publish:
