@@ -14,6 +14,7 @@ import pytest
 from playground.processes import environment
 from tool_server import backup
 from tool_server.backup import BackupError
+from tool_server.files import INSTALLATION
 from tool_server.knowledge.ingest import ingest
 from tool_server.knowledge.jobs.job import Request
 from tool_server.knowledge.jobs.queue import Jobs, NewItem
@@ -79,6 +80,7 @@ def test_a_restored_installation_gives_the_same_answers(
 ) -> None:
     before = answers(knowledge)
     assert sum(map(len, before)) > 40
+    (settings.data_dir / INSTALLATION).write_text("its name")
     backup.backup(settings.data_dir, tmp_path / "b.tar")
     knowledge.catalogue.close()
     shutil.rmtree(settings.data_dir)
@@ -87,6 +89,7 @@ def test_a_restored_installation_gives_the_same_answers(
     restored = Knowledge.open(settings)
     Repair(restored).if_behind()
     assert answers(restored) == before
+    assert (settings.data_dir / INSTALLATION).read_text() == "its name"
     restored.catalogue.close()
 
 

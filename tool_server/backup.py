@@ -19,6 +19,7 @@ from typing import IO, Annotated
 import alembic.script
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from tool_server.files import INSTALLATION
 from tool_server.key_file import DIGEST
 from tool_server.knowledge.jobs.uploads import FOLDER as UPLOADS
 from tool_server.metrics import VERSION
@@ -99,7 +100,7 @@ def restore(source: Path, data_dir: Path) -> Manifest:
 
 
 def _databases(data_dir: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    """A consistent copy of each database, by SQLite's own backup: writers go on meanwhile."""
+    """A consistent copy of each database, by SQLite's own backup, while writers go on; the installation's name."""
     for name in DATABASES:
         live = data_dir / name
         if not live.exists():
@@ -114,6 +115,8 @@ def _databases(data_dir: Path, folder: Path) -> Iterator[tuple[str, Path]]:
         yield name, copy
     if not any((folder / name).exists() for name in DATABASES):
         raise BackupError(f"There is no installation in {data_dir}.")
+    if (data_dir / INSTALLATION).exists():
+        yield INSTALLATION, data_dir / INSTALLATION
 
 
 def _uploads(data_dir: Path, folder: Path) -> Iterator[tuple[str, Path]]:
@@ -204,7 +207,7 @@ def _extract(archive: tarfile.TarFile, manifest: Manifest, folder: Path) -> None
 def _is_ours(name: str) -> bool:
     parts = PurePosixPath(name).parts
     inside = ".." not in parts and not name.startswith("/") and "\\" not in name
-    return name in DATABASES or (inside and len(parts) > 1 and parts[0] == UPLOADS)
+    return name in (*DATABASES, INSTALLATION) or (inside and len(parts) > 1 and parts[0] == UPLOADS)
 
 
 def _write(content: IO[bytes], path: Path) -> str:

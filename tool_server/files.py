@@ -5,6 +5,9 @@ import secrets
 import stat
 from pathlib import Path
 
+# In the data folder: the name by which an index in Elasticsearch knows whose it is.
+INSTALLATION = "installation"
+
 
 def write_once(path: Path, content: bytes) -> None:
     """Write a file that only we may read, whole or not at all; one that exists already stays as it is."""

@@ -99,7 +99,8 @@ def test_a_search_in_one_language_finds_that_language(handbook: Knowledge) -> No
 
 def test_hybrid_without_a_second_leg_is_lexical_and_says_so(handbook: Knowledge) -> None:
     hybrid = search(handbook, Question("年假", mode="hybrid"))
-    assert (hybrid.mode, hybrid) == ("lexical", search(handbook, Question("年假")))
+    assert (hybrid.mode, hybrid.reason) == ("lexical", "No embedding model is configured.")
+    assert hybrid.passages == search(handbook, Question("年假")).passages
 
 
 def test_a_filter_counts_before_top_k(knowledge: Knowledge) -> None:

@@ -1,6 +1,7 @@
 """The index: derived from the catalogue, brought up to it after a kill or a restored backup, one writer at a time."""
 
 import json
+import random
 import shutil
 import signal
 import sqlite3
@@ -14,14 +15,16 @@ import pytest
 
 from playground.processes import environment
 from tool_server.errors import Unavailable
+from tool_server.knowledge.cut import cut
 from tool_server.knowledge.document import Document, Piece, Section
-from tool_server.knowledge.index import IndexBusy
-from tool_server.knowledge.index.embedded import Embedded
+from tool_server.knowledge.index import Fields, IndexBusy, Scope
+from tool_server.knowledge.index.embedded import Embedded, _best, _is_wide, _query
 from tool_server.knowledge.index.folder import IndexFolder
 from tool_server.knowledge.index.writer import build_schema
 from tool_server.knowledge.ingest import ingest
 from tool_server.knowledge.repair import PATIENCE_S, Repair
 from tool_server.knowledge.search import Knowledge, Question, search
+from tool_server.knowledge.terms import terms
 from tool_server.settings import Settings
 
 pytestmark = pytest.mark.embedded
@@ -188,3 +191,40 @@ def test_a_score_stays_in_its_bounds_while_replaced_passages_are_still_counted(
         scores = [found.score for found in search(knowledge, Question("zeppelin")).passages]
     assert len(scores) == 2
     assert all(0 < score <= 1 for score in scores)
+
+
+def test_the_open_ranking_and_the_one_inside_the_scope_are_the_same(knowledge: Knowledge) -> None:
+    """Scopes from nearly all of the index to hardly any of it, and questions that all or few passages answer."""
+    rng = random.Random(7)
+    words = [f"word{number}" for number in range(40)]
+    for base, count in (("one", 300), ("two", 300), ("little", 30)):
+        documents = [
+            Document(
+                f"d{number}",
+                f"title {rng.choice(words)}",
+                (Section("", " ".join(rng.choices(words, k=rng.randint(3, 60)))),),
+                access=() if number % 5 else (f"user:a/{number % 3}",),
+            )
+            for number in range(count)
+        ]
+        knowledge.catalogue.put(base, documents, {d.source_id: cut(d, 600) for d in documents})
+    with knowledge.index.writing(knowledge.catalogue):
+        pass
+    index = Embedded(knowledge.settings.data_dir / "index")
+    opened = index._open()
+    assert opened is not None
+    ways = set()
+    for bases in (("one",), ("one", "two", "little"), ("little",)):
+        for rights in ({"public"}, {"public", "user:a/1"}, {"user:b/1"}, {"*"}):
+            for languages in (set(), {"en"}, {"zh"}):
+                scope = Scope(
+                    dict.fromkeys(bases, Fields()), frozenset(rights), None, frozenset(languages)
+                )
+                for query in ("word1", "word1 word2 word3 word4", "title", "nothing"):
+                    asked = terms(query, 10)
+                    inside = opened.best(_query(opened.index.schema, asked, scope), 10)
+                    assert [score for score, _ in _best(opened, asked, scope, 10)] == pytest.approx(
+                        [score for score, _ in inside]
+                    )
+                    ways.add((_is_wide(opened, scope), bool(inside)))
+    assert len(ways) == 4

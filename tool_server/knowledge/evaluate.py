@@ -22,7 +22,7 @@ from tool_server.knowledge.measures import (
     recall,
     reciprocal_rank,
 )
-from tool_server.knowledge.question import Mode
+from tool_server.knowledge.question import Mode, Passage
 from tool_server.knowledge.rights import EVERYTHING
 from tool_server.knowledge.search import Knowledge, Question, search
 from tool_server.migrate import migrate
@@ -125,7 +125,7 @@ def measure(
         result = search(knowledge, question)
         seconds.append(time.perf_counter() - started)
         found += result.found
-        ranked.append(_documents([passage.source_id for passage in result.passages], case))
+        ranked.append(_documents(result.passages, case, deepest))
     times = statistics.quantiles(seconds * 2, n=100, method="inclusive")
 
     def mean(measure: Callable[[Sequence[str], dict[str, int], int], float], depth: int) -> float:
@@ -162,7 +162,16 @@ def lines(figures: Figures) -> list[str]:
     return text
 
 
-def _documents(sources: Sequence[str], case: Case) -> list[str]:
-    """Documents by their best passage, each once, named as the judgements name them."""
+def _documents(passages: Sequence[Passage], case: Case, depth: int) -> list[str]:
+    """Documents by their best passage, each once, named as the judgements name them.
+
+    A passage stands for its copies too: no ranking can tell apart documents that say the same under the same title,
+    and collections judge now the one, now the other.
+    """
+    sources = (
+        source
+        for passage in passages
+        for source in (passage.source_id, *(copy.source_id for copy in passage.copies))
+    )
     names = (name if name in case.grades else name.partition("#")[2] or name for name in sources)
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(names))[:depth]

@@ -11,6 +11,7 @@ from tool_server.knowledge import bases_routes, misses_routes, pins_routes
 from tool_server.knowledge.asking import Asking
 from tool_server.knowledge.filters import parse
 from tool_server.knowledge.identity import Identified
+from tool_server.knowledge.jobs import routes as jobs
 from tool_server.knowledge.question import Mode, Question
 from tool_server.knowledge.rights import PUBLIC, ResolveTicket
 
@@ -58,6 +59,7 @@ def blueprint(asking: Asking, keys: Keys, resolve_ticket: ResolveTicket) -> Blue
         result = asking.search(question, door="search", asker_known=known)
         return jsonify(result.as_json())
 
+    routes.register_blueprint(jobs.blueprint(asking.knowledge, keys))
     routes.register_blueprint(bases_routes.blueprint(asking.knowledge, keys, resolve_ticket))
     routes.register_blueprint(pins_routes.blueprint(settings, catalogue, keys))
     routes.register_blueprint(misses_routes.blueprint(catalogue, keys))

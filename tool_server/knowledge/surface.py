@@ -6,7 +6,6 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 
 import tool_server.knowledge.documents
-import tool_server.knowledge.jobs.routes
 import tool_server.knowledge.retrieval
 import tool_server.knowledge.routes
 from tool_server.auth import Keys
@@ -29,7 +28,6 @@ def register(
     misses = MissWriter(knowledge.catalogue.misses, keep=settings.knowledge_misses)
     asking = Asking(replace(knowledge, note_miss=misses.note), registry)
     app.register_blueprint(tool_server.knowledge.routes.blueprint(asking, keys, resolve_ticket))
-    app.register_blueprint(tool_server.knowledge.jobs.routes.blueprint(knowledge, keys))
     app.register_blueprint(tool_server.knowledge.retrieval.blueprint(asking, keys))
     app.register_blueprint(
         tool_server.knowledge.documents.blueprint(asking.knowledge, keys, resolve_ticket)

@@ -1,8 +1,6 @@
 """The index in Elasticsearch 8 or 9, searched by `search`; `elastic_writer` keeps it up to the catalogue."""
 
-import contextlib
 import math
-import os
 import threading
 import time
 import uuid
@@ -15,6 +13,7 @@ from elasticsearch import Elasticsearch, NotFoundError
 from prometheus_client import CollectorRegistry
 
 from tool_server.errors import Unavailable
+from tool_server.files import INSTALLATION, write_once
 from tool_server.knowledge.catalogue import Catalogue
 from tool_server.knowledge.index import Hit, Scope, elastic_state, highest_score
 from tool_server.knowledge.index.elastic_client import Connection
@@ -202,13 +201,9 @@ class _Frequencies:
 
 def installation(data_dir: Path) -> str:
     """A random name that stays with the data folder, and so with the catalogue in it."""
-    file = data_dir / "installation"
-    draft = data_dir / f"installation.{os.getpid()}-{os.urandom(3).hex()}"
+    file = data_dir / INSTALLATION
     if not file.exists():
-        draft.write_text(str(uuid.uuid4()))
-        with contextlib.suppress(FileExistsError):  # another process was first
-            file.hardlink_to(draft)
-        draft.unlink()
+        write_once(file, str(uuid.uuid4()).encode())
     return file.read_text().strip()
 
 

@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from tool_server.knowledge.filters import Filter
 from tool_server.knowledge.index import Fields, Hit, Scope, highest_score
 from tool_server.knowledge.index.folder import IndexFolder
 from tool_server.knowledge.index.writer import IndexWriter, rebuilding, writing
-from tool_server.knowledge.rights import EVERYTHING, INHERITED
+from tool_server.knowledge.rights import EVERYTHING, INHERITED, sees
 from tool_server.knowledge.terms import Term
 
 # How far down the ranking the passages that a filter means are looked for; and the number of documents up to which it
@@ -23,6 +23,10 @@ DEPTHS = (300, 4000)
 FEW_DOCUMENTS = 2000
 FILTERS_HELD = 4  # whose documents are remembered
 IDF_HELD = 100_000  # tokens
+# So many times the passages that are wanted are looked at before the scope becomes part of the query.
+OPEN_DEPTH = 3
+# Share of the index from which a scope is worth that look.
+OPEN_SHARE = 0.4
 
 type Ranked = tuple[float, str]
 
@@ -52,17 +56,21 @@ class Embedded:
         opened = self._open()
         if opened is None or not terms or not scope.bases:
             return []
-        query = _query(opened.index.schema, terms, scope)
         best = (
-            opened.best(query, limit)
+            _best(opened, terms, scope, limit)
             if scope.filter is None
-            else self._narrowed(opened, query, scope, scope.filter, limit)
+            else self._narrowed(opened, terms, scope, scope.filter, limit)
         )
         highest = highest_score(terms, opened.weights([term.token for term in terms]), scope)
         return [Hit(passage, min(1.0, score / highest)) for score, passage in best]
 
     def _narrowed(
-        self, opened: "_Opened", query: tantivy.Query, scope: Scope, conditions: Filter, limit: int
+        self,
+        opened: "_Opened",
+        terms: Sequence[Term],
+        scope: Scope,
+        conditions: Filter,
+        limit: int,
     ) -> "list[Ranked]":
         """The best passages that the filter means: as if the others were not there.
 
@@ -74,7 +82,7 @@ class Embedded:
         matching = _Matching(conditions, frozenset(scope.bases), self._catalogue.sequence())
         ids = self._known.get(matching)
         for depth in () if ids is not None and len(ids) <= FEW_DOCUMENTS else DEPTHS:
-            best = opened.best(query, depth)
+            best = _best(opened, terms, scope, depth)
             meant = self._catalogue.meant(conditions, [passage for _, passage in best])
             kept = [one for one in best if one[1] in meant]
             if len(kept) >= limit or len(best) < depth:
@@ -82,8 +90,9 @@ class Embedded:
             ids = self._resolve(matching)
             if len(ids) <= FEW_DOCUMENTS:
                 break
-        must = tantivy.Occur.Must
-        within = _within(opened.index.schema, "document", ids or ())
+        must, schema = tantivy.Occur.Must, opened.index.schema
+        within = _within(schema, "document", ids or ())
+        query = _query(schema, terms, scope)
         return opened.best(tantivy.Query.boolean_query([(must, query), (must, within)]), limit)
 
     def _resolve(self, matching: "_Matching") -> list[str]:
@@ -148,9 +157,21 @@ class _Opened:
 
     def best(self, query: tantivy.Query, limit: int) -> "list[Ranked]":
         """Score and id of the best passages."""
+        return [(score, passage["id"][0]) for score, passage in self.found(query, limit)]
+
+    def found(
+        self, query: tantivy.Query, limit: int
+    ) -> "Iterator[tuple[float, dict[str, list[str]]]]":
+        """Score and stored fields of the best passages."""
         searcher = self.index.searcher()
-        found = searcher.search(query, limit, count=False)
-        return [(float(score), str(searcher.doc(at)["id"][0])) for score, at in found.hits]
+        for score, at in searcher.search(query, limit, count=False).hits:
+            yield float(score), searcher.doc(at).to_dict()
+
+    def share(self, name: str, values: Iterable[str]) -> float:
+        """At most what share of the passages has one of the values in this field."""
+        searcher = self.index.searcher()
+        counted = sum(searcher.doc_freq(name, value) for value in values)
+        return float(counted) / max(1, int(searcher.num_docs))
 
     def weights(self, tokens: Sequence[str]) -> dict[str, float]:
         """BM25's idf; it is remembered, for the same tokens are in many questions."""
@@ -164,6 +185,41 @@ class _Opened:
                     known[token] = idf
             weights[token] = idf
         return weights
+
+
+def _best(opened: _Opened, terms: Sequence[Term], scope: Scope, limit: int) -> list[Ranked]:
+    """The best passages of the scope, as if there were no others.
+
+    A query that holds the scope too looks at each passage with one of the terms; without it tantivy may pass over
+    most (measured: 1.2 instead of 3.3 ms). So where the scope is much of the index, the open ranking is tried first.
+    """
+    kinds = set(scope.bases.values())
+    if len(kinds) == 1 and _is_wide(opened, scope):
+        query = _anywhere(opened.index.schema, terms, kinds.pop())
+        depth = OPEN_DEPTH * limit
+        looked_at = list(opened.found(query, depth))
+        best = [(score, passage["id"][0]) for score, passage in looked_at if _holds(scope, passage)]
+        if len(best) >= limit or len(looked_at) < depth:
+            return best[:limit]
+    return opened.best(_query(opened.index.schema, terms, scope), limit)
+
+
+def _is_wide(opened: _Opened, scope: Scope) -> bool:
+    shares = [opened.share("base", scope.bases)]
+    if EVERYTHING not in scope.rights:
+        shares.append(opened.share("access", [*scope.rights, INHERITED]))
+    if scope.languages:
+        shares.append(opened.share("language", scope.languages))
+    return min(shares) >= OPEN_SHARE
+
+
+def _holds(scope: Scope, passage: Mapping[str, list[str]]) -> bool:
+    """Whether a passage, by its stored fields, is in the scope: what `_query` says in tantivy's words."""
+    return (
+        passage["base"][0] in scope.bases
+        and sees(scope.rights, passage["access"])
+        and (not scope.languages or not scope.languages.isdisjoint(passage["language"]))
+    )
 
 
 def _query(schema: tantivy.Schema, terms: Sequence[Term], scope: Scope) -> tantivy.Query:

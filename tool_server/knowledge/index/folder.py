@@ -10,7 +10,7 @@ from pathlib import Path
 import tantivy
 
 # What a build was made for; another value means that it has to be made anew.
-FORMAT = f"3-{version('tantivy')}"
+FORMAT = f"4-{version('tantivy')}"
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class IndexFolder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._read: tuple[tuple[int, int, int], Build] | None = None
 
     @property
     def lock(self) -> Path:
@@ -36,10 +37,15 @@ class IndexFolder:
 
     def current(self) -> Build | None:
         """None where there is no build of today's format; a file that a power cut left empty names none either."""
+        file = self._path / "current.json"
         try:
-            build = Build(**json.loads((self._path / "current.json").read_text()))
+            found = file.stat()
+            stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+            if self._read is None or self._read[0] != stamp:
+                self._read = stamp, Build(**json.loads(file.read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
+        build = self._read[1]
         exists = (self._path / build.name / "meta.json").exists()
         return build if build.format == FORMAT and exists else None
 
