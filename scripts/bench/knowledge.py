@@ -75,7 +75,7 @@ def measure(folder: Path, asked: Sequence[str], work: Path, seconds: float) -> d
             "together": _times(together),
             "queries_per_s": round(len(together) / seconds, 1),
             "cpu_ms_per_query": round(cpu_s * 1000 / len(together), 2),
-            "web_rss_mib": round(_rss(server.pid) / 2**20),
+            "web_memory_mb": round(_memory(server.pid) / 1e6),
         }
 
 
@@ -148,10 +148,11 @@ def _times(seconds: Sequence[float]) -> dict[str, float]:
     }
 
 
-def _rss(pid: int) -> int:
-    """Bytes that the process and those below it have in memory, shared pages counted once for each."""
+def _memory(pid: int) -> int:
+    """Bytes of memory of the web process and its master: what they share is counted once (PSS)."""
     parent = psutil.Process(pid)
-    return sum(int(process.memory_info().rss) for process in (parent, *parent.children(True)))
+    both = (parent, *parent.children(recursive=True))
+    return sum(int(process.memory_full_info().pss) for process in both)
 
 
 def _questions(folder: Path) -> list[str]:

@@ -18,7 +18,7 @@ from tool_server.errors import Unavailable
 from tool_server.knowledge.cut import cut
 from tool_server.knowledge.document import Document, Piece, Section
 from tool_server.knowledge.index import Fields, IndexBusy, Scope
-from tool_server.knowledge.index.embedded import Embedded, _best, _is_wide, _query
+from tool_server.knowledge.index.embedded import OPEN_SHARE, Embedded, _best, _query, _share
 from tool_server.knowledge.index.folder import IndexFolder
 from tool_server.knowledge.index.writer import build_schema
 from tool_server.knowledge.ingest import ingest
@@ -226,5 +226,5 @@ def test_the_open_ranking_and_the_one_inside_the_scope_are_the_same(knowledge: K
                     assert [score for score, _ in _best(opened, asked, scope, 10)] == pytest.approx(
                         [score for score, _ in inside]
                     )
-                    ways.add((_is_wide(opened, scope), bool(inside)))
+                    ways.add((_share(opened, scope) >= OPEN_SHARE, bool(inside)))
     assert len(ways) == 4
