@@ -14,6 +14,7 @@ from tool_server.knowledge.present import clean_line, page_of
 from tool_server.knowledge.rights import ResolveTicket, sees
 from tool_server.knowledge.search import Knowledge
 from tool_server.knowledge.text import window_of
+from tool_server.knowledge.values import shown
 
 LAST_OFFSET = 10**9  # no document has as many passages, and the database knows the number
 
@@ -86,7 +87,7 @@ def _described(knowledge: Knowledge, document: StoredDocument) -> dict[str, obje
         "base": document.base,
         "title": clean_line(document.title),
         "url": document.url or page_of(knowledge.settings, profiles, document),
-        "metadata": dict(document.metadata),
+        "metadata": shown(document.metadata),
     }
 
 

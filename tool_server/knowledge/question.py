@@ -7,6 +7,7 @@ from typing import Any, Literal
 from tool_server.knowledge.document import Value
 from tool_server.knowledge.filters import Filter
 from tool_server.knowledge.rights import PUBLIC
+from tool_server.knowledge.values import shown
 
 type Mode = Literal["auto", "lexical", "hybrid"]
 type Used = Literal["lexical", "hybrid"]
@@ -75,7 +76,7 @@ class Passage:
         """`asdict` copies deeply, which takes longer than the rest of a search."""
         return {
             **vars(self),
-            "metadata": dict(self.metadata),
+            "metadata": shown(self.metadata),
             "highlight": [asdict(fragment) for fragment in self.highlight],
             "copies": [asdict(copy) for copy in self.copies],
         }

@@ -12,6 +12,7 @@ from tool_server.knowledge import filters
 from tool_server.knowledge.asking import Asking
 from tool_server.knowledge.rights import rights_of
 from tool_server.knowledge.search import Passage, Question
+from tool_server.knowledge.values import shown
 from tool_server.rim import register_errors
 
 # Dify's own error codes; what has none of them bears its HTTP status.
@@ -66,7 +67,7 @@ def blueprint(asking: Asking, keys: Keys) -> Blueprint:
 def _record(passage: Passage) -> dict[str, object]:
     """Dify makes a citation of it; its id is `document_id`. A document's own keys never hide ours."""
     metadata = {
-        **passage.metadata,
+        **shown(passage.metadata),
         "document_id": passage.document_id,
         "segment_id": passage.segment_id,
         "source_id": passage.source_id,

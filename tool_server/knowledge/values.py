@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from tool_server.knowledge.document import Value
 
 NAME_CHARACTERS = 100
+EXACT = 1e15  # up to here each whole number is a float of its own
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,17 @@ def fold(value: Value) -> str:
 
 def text_of(value: Value) -> str:
     """A number without a useless ".0": 5.0 and 5 are the same text."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return str(value)
+    return str(_shown(value))
+
+
+def shown(metadata: Mapping[str, Value]) -> dict[str, Value]:
+    """As people wrote it: 2026, not 2026.0."""
+    return {name: _shown(value) for name, value in metadata.items()}
+
+
+def _shown(value: Value) -> Value:
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < EXACT
+    return int(value) if whole else value
 
 
 def number(value: object) -> float | None:

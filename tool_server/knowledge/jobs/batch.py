@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tool_server.knowledge.catalogue import store, take_back
+from tool_server.knowledge.changes import store, take_back
 from tool_server.knowledge.cut import cut
 from tool_server.knowledge.document import Document, Piece
 from tool_server.knowledge.jobs.job import Item, Job

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from tool_server.database import Database
 from tool_server.errors import NotFound
-from tool_server.knowledge.catalogue import WITHDRAWN, take_back
+from tool_server.knowledge.changes import WITHDRAWN, take_back
 from tool_server.knowledge.schema import documents, files, passages
 
 # Begins the id of a file that never became a document.

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import structlog
 
 from tool_server.errors import Unavailable
-from tool_server.knowledge.catalogue import rename, take_back
+from tool_server.knowledge.changes import rename, take_back
 from tool_server.knowledge.document import Document
 from tool_server.knowledge.index import IndexBusy, Writer
 from tool_server.knowledge.jobs import plan, uploads
