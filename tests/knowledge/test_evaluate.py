@@ -73,6 +73,7 @@ def run(
     return result.exit_code, result.output
 
 
+@pytest.mark.embedded
 def test_the_command_prints_its_measures_and_who_was_not_judged(
     handbook: Knowledge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +84,7 @@ def test_the_command_prints_its_measures_and_who_was_not_judged(
     assert "without a judgement: 2" in output
 
 
+@pytest.mark.embedded
 def test_the_command_prints_json(
     handbook: Knowledge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +94,7 @@ def test_the_command_prints_json(
     assert figures["p50_ms"] <= figures["p99_ms"]
 
 
+@pytest.mark.embedded
 def test_an_unknown_base_is_a_sentence(
     handbook: Knowledge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

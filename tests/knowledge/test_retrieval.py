@@ -172,6 +172,7 @@ def test_a_question_that_nothing_covers_has_no_records(
     assert (answer.status_code, answer.get_json()) == (200, {"records": []})
 
 
+@pytest.mark.embedded
 def test_a_lost_index_is_a_503_that_says_when_to_come_back(
     client: FlaskClient, pumps: Knowledge
 ) -> None:

@@ -3,7 +3,6 @@
 import math
 
 from tool_server.knowledge.index import Fields, Scope
-from tool_server.knowledge.index.embedded import Embedded
 from tool_server.knowledge.search import Knowledge, Question, search
 from tool_server.knowledge.terms import Term, terms
 from tool_server.knowledge.tokens import telling, tokenize
@@ -44,9 +43,7 @@ def test_such_a_question_is_found(handbook: Knowledge) -> None:
 def test_a_heavier_term_brings_its_passage_forward(handbook: Knowledge) -> None:
     def best(leave: float, password: float) -> str:
         asked = [Term("年假", leave), Term("密码", password)]
-        hits = Embedded(handbook.settings.data_dir / "index").search(
-            asked, Scope({"handbook": Fields()}), limit=1
-        )
+        hits = handbook.index.search(asked, Scope({"handbook": Fields()}), limit=1)
         return handbook.catalogue.passages([hits[0].passage_id])[hits[0].passage_id].text
 
     assert "年假" in best(10, 0.1)

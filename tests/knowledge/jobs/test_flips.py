@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tool_server.knowledge.index.embedded import Embedded
+from tool_server.knowledge.index.choose import open_index
 from tool_server.knowledge.ingest import ingest
 from tool_server.knowledge.search import Knowledge, Question, search
 
@@ -14,7 +14,7 @@ class Reader:
     """Searches as fast as it can, as another process would, and keeps what it saw."""
 
     def __init__(self, knowledge: Knowledge) -> None:
-        index = Embedded(knowledge.settings.data_dir / "index")
+        index = open_index(knowledge.settings, knowledge.catalogue)
         self._knowledge = Knowledge(knowledge.settings, knowledge.catalogue, index)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
