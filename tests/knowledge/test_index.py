@@ -146,6 +146,7 @@ def test_a_search_does_not_wait_for_an_ingest(handbook: Knowledge) -> None:
         assert time.monotonic() - started < PATIENCE_S
 
 
+@pytest.mark.thorough
 def test_kills_while_ingesting_lose_nothing_and_the_same_call_goes_on(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def write_lines(path: Path, number: int) -> Path:
     return path
 
 
+@pytest.mark.thorough
 def test_an_indexer_that_runs_does_the_work_and_the_command_shows_it(
     served: Served, tmp_path: Path
 ) -> None:
@@ -60,6 +61,7 @@ def test_an_indexer_that_runs_does_the_work_and_the_command_shows_it(
     assert '"process": "indexer", "job": 1' in log
 
 
+@pytest.mark.thorough
 def test_ctrl_c_cancels_and_the_same_call_goes_on(
     settings: Settings, knowledge: Knowledge, jobs: Jobs, tmp_path: Path
 ) -> None:
@@ -84,6 +86,7 @@ def test_ctrl_c_cancels_and_the_same_call_goes_on(
     assert done.stdout == f"kb: 1 files, 8000 documents, {8000 - kept} new or changed\n"
 
 
+@pytest.mark.thorough
 def test_a_mass_that_vanished_is_told_and_forced(settings: Settings, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

@@ -92,6 +92,7 @@ def test_a_waiting_job_is_cancelled_at_once(jobs: Jobs, tmp_path: Path) -> None:
     assert jobs.take("a") is None
 
 
+@pytest.mark.thorough
 def test_a_running_job_is_cancelled_within_a_batch_and_goes_on_when_it_is_retried(
     knowledge: Knowledge, jobs: Jobs, tmp_path: Path
 ) -> None:

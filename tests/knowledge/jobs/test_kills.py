@@ -108,6 +108,7 @@ def test_twenty_kills_lose_nothing_and_the_job_ends_by_itself(
         assert best.source_id == f"lines.jsonl#l{at}"
 
 
+@pytest.mark.thorough
 def test_a_kill_of_the_indexer_delays_a_job_and_loses_nothing(served: Served) -> None:
     lines = "\n".join(json.dumps({"id": at, "text": f"word{at}"}) for at in range(4000))
     number = served.upload(("many.jsonl", lines.encode())).json()["job"]["id"]

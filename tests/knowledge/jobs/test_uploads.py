@@ -175,6 +175,7 @@ def test_without_a_page_host_no_page_is_fetched(shared: Served) -> None:
     assert (answer.status_code, answer.json()["error"]["field"]) == (403, "urls")
 
 
+@pytest.mark.thorough
 def test_an_acknowledged_upload_survives_the_death_of_every_process(tmp_path: Path) -> None:
     with Served(tmp_path, SHENQIAO_KNOWLEDGE_QUEUE_JOBS="2") as served:
         os.kill(served.pid("indexer"), signal.SIGSTOP)  # nobody works
@@ -236,6 +237,7 @@ def test_what_a_killed_request_left_is_swept_after_a_while(knowledge: Knowledge)
     assert not (folder / "0.md").exists()
 
 
+@pytest.mark.thorough
 def test_what_shall_be_kept_is_kept_until_its_document_is_deleted(tmp_path: Path) -> None:
     with Served(tmp_path, SHENQIAO_KNOWLEDGE_UPLOAD_KEEP="true") as served:
         served.ended(served.upload(("k.txt", b"kookaburra")))
