@@ -5,12 +5,21 @@ from collections.abc import Callable
 from typing import Any
 
 
+def until(
+    condition: Callable[[], Any], timeout_s: float = 30.0, why: Callable[[], Any] = lambda: ""
+) -> Any:
+    """What the condition gives once it is true; past the time the test fails and tells what `why` finds."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"it did not happen in time: {why()}"
+        time.sleep(0.01)
+    return found
+
+
 def wait_for(
     condition: Callable[[], Any], timeout_s: float = 30.0, why: Callable[[], Any] = lambda: ""
 ) -> float:
-    """Seconds until the condition held; past the time the test fails and tells what `why` finds."""
+    """Seconds until the condition held; fails as `until` does."""
     started = time.monotonic()
-    while not condition():
-        assert time.monotonic() < started + timeout_s, f"it did not happen in time: {why()}"
-        time.sleep(0.01)
+    until(condition, timeout_s, why)
     return time.monotonic() - started

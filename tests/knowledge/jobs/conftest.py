@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,9 @@ import httpx
 import pytest
 
 from playground.processes import environment, free_ports
+from tests.waiting import until
 from tool_server.knowledge.jobs.queue import Jobs
 from tool_server.knowledge.search import Knowledge
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float = 60) -> Any:
-    """What the condition gives once it is true."""
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture
@@ -57,11 +48,11 @@ class Served:
             # A server may close a connection over which it did not want to read a refused body to its end.
             limits=httpx.Limits(max_keepalive_connections=0),
         )
-        wait_for(self.ready)
+        until(self.ready)
         keys = json.loads((self.data_dir / "keys.json").read_text())["keys"]
         self.keys = {key["name"]: key["key"] for key in keys}
         self.http.headers["Authorization"] = f"Bearer {self.keys['editor']}"
-        wait_for(lambda: list((self.data_dir / "owners").glob("indexer-*")))
+        until(lambda: list((self.data_dir / "owners").glob("indexer-*")))
 
     def ready(self) -> bool:
         try:
@@ -81,7 +72,7 @@ class Served:
         """The job of an accepted upload, once it has ended."""
         assert answer.status_code == 202, answer.text
         number = answer.json()["job"]["id"]
-        found: dict[str, Any] = wait_for(
+        found: dict[str, Any] = until(
             lambda: (job := self.job(number))["job"]["finished_at"] and job
         )
         return found
@@ -101,7 +92,7 @@ class Served:
         """kill -9, and wait until the supervisor has started another one."""
         pid = self.pid(child)
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: self.pid(child) != pid)
+        until(lambda: self.pid(child) != pid)
 
     def __enter__(self) -> "Served":
         return self

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from playground.processes import environment
-from tests.knowledge.jobs.conftest import Served, wait_for
+from tests.knowledge.jobs.conftest import Served
+from tests.waiting import until
 from tool_server.knowledge.ingest import run_here
 from tool_server.knowledge.jobs.job import Request
 from tool_server.knowledge.jobs.queue import Jobs
@@ -74,7 +75,7 @@ def test_ctrl_c_cancels_and_the_same_call_goes_on(
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for(lambda: jobs.newest() and jobs.newest()[0].documents)
+    until(lambda: jobs.newest() and jobs.newest()[0].documents)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=30)
     assert (running.returncode, said) == (1, "cancelled; the same call goes on where it was\n")

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from playground.processes import environment
-from tests.knowledge.jobs.conftest import Served, wait_for
+from tests.knowledge.jobs.conftest import Served
+from tests.waiting import until
 from tool_server.knowledge.document import document_id
 from tool_server.knowledge.jobs.job import Job, Request
 from tool_server.knowledge.jobs.queue import Jobs
@@ -64,7 +65,7 @@ def kill_at_random(
     for _ in range(KILLS):
         process = start_indexer(settings)
         target = before + chance.randrange(600)
-        wait_for(lambda: running(jobs) and knowledge.catalogue.passage_count() >= target)  # noqa: B023
+        until(lambda: running(jobs) and knowledge.catalogue.passage_count() >= target)  # noqa: B023
         time.sleep(chance.uniform(0, 0.1))
         process.kill()
         process.wait()
@@ -95,8 +96,8 @@ def test_twenty_kills_lose_nothing_and_the_job_ends_by_itself(
     jobs.enqueue("kb", "folders", Request(paths=(str(tmp_path / "in"),)))
     kill_at_random(settings, knowledge, jobs, sources, chance)
     last = start_indexer(settings)
-    job = wait_for(lambda: ended(jobs), 120)
-    wait_for(lambda: knowledge.index.applied() == knowledge.catalogue.sequence())
+    job = until(lambda: ended(jobs), 120)
+    until(lambda: knowledge.index.applied() == knowledge.catalogue.sequence())
     last.terminate()
     last.wait(20)
     assert (job.state, job.reason, job.attempts) == ("done", "", KILLS + 1)
@@ -112,9 +113,9 @@ def test_twenty_kills_lose_nothing_and_the_job_ends_by_itself(
 def test_a_kill_of_the_indexer_delays_a_job_and_loses_nothing(served: Served) -> None:
     lines = "\n".join(json.dumps({"id": at, "text": f"word{at}"}) for at in range(4000))
     number = served.upload(("many.jsonl", lines.encode())).json()["job"]["id"]
-    wait_for(lambda: served.job(number)["job"]["documents"])
+    until(lambda: served.job(number)["job"]["documents"])
     served.kill("indexer")
-    done = wait_for(lambda: (job := served.job(number)["job"])["finished_at"] and job)
+    done = until(lambda: (job := served.job(number)["job"])["finished_at"] and job)
     assert (done["state"], done["documents"]) == ("done", 4000)
     for at in (0, 1999, 3999):
         assert served.search(f"word{at}")[0]["source_id"] == f"many.jsonl#{at}"

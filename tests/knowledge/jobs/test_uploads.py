@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.knowledge.jobs.conftest import Served, wait_for
+from tests.knowledge.jobs.conftest import Served
+from tests.waiting import until
 from tool_server.errors import BadRequest
 from tool_server.knowledge.jobs import uploads
 from tool_server.knowledge.jobs.uploads import Upload, clean_name, clean_prefix
@@ -186,9 +187,9 @@ def test_an_acknowledged_upload_survives_the_death_of_every_process(tmp_path: Pa
         assert int(full.headers["Retry-After"]) > 0
         served.kill("indexer")
         served.kill("web")
-        wait_for(served.ready)
+        until(served.ready)
         number = first.json()["job"]["id"]
-        wait_for(lambda: served.job(number)["job"]["state"] == "done")
+        until(lambda: served.job(number)["job"]["state"] == "done")
         assert served.search("axolotl")[0]["source_id"] == "a.txt"
 
 

@@ -1,19 +1,17 @@
 """Two hundred files that nobody wants, each with what has to become of it; `test_nasty` reads them all."""
 
-import io
 import json
 import os
 import random
-import struct
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from email.message import EmailMessage
 from pathlib import Path
 
 from openpyxl.worksheet.worksheet import Worksheet
 from reportlab.lib.pdfencrypt import StandardEncryption
 
+from tests.knowledge.parse import broken
+from tests.knowledge.parse.broken import MB, SHEET
 from tests.knowledge.parse.files import (
     mail,
     pdf,
@@ -25,11 +23,8 @@ from tests.knowledge.parse.files import (
     workbook,
 )
 
-MB = 1024 * 1024
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 DOCUMENT = "word/document.xml"
-SHEET = "xl/worksheets/sheet1.xml"
-WORDS = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 ANY = ""  # read, or refused for whatever reason: how much of a broken file can be saved is the parser's affair
 READ = "read"
 
@@ -121,11 +116,11 @@ def _wrong_names() -> Plain:
     yield "mark-only.pdf", b"%PDF-1.7", "damaged"
     yield (
         "odt.docx",
-        _zip({"mimetype": b"application/vnd.oasis.opendocument.text"}),
+        broken.archive({"mimetype": b"application/vnd.oasis.opendocument.text"}),
         "no Office file",
     )
-    yield "plain-zip.xlsx", _zip({"readme.txt": b"hello"}), "no Office file"
-    yield "zip.md", _zip({"readme.txt": b"hello"}), "no Office file"
+    yield "plain-zip.xlsx", broken.archive({"readme.txt": b"hello"}), "no Office file"
+    yield "zip.md", broken.archive({"readme.txt": b"hello"}), "no Office file"
     yield "nothing.exe", b"MZ", "not read"
     yield "no-suffix", b"text", "not read"
 
@@ -176,27 +171,27 @@ def _archives() -> Plain:
     yield "ratio.docx", with_part(good, "word/media/a.bin", bytes(300 * MB)), "unpacks to more than"
     yield (
         "text-ratio.docx",
-        with_part(good, DOCUMENT, _words(b"<w:p/>" * 12_000_000)),
+        with_part(good, DOCUMENT, broken.words(b"<w:p/>" * 12_000_000)),
         "unpacks to more than",
     )
-    inner = _zip({"a.bin": bytes(20 * MB)})
+    inner = broken.archive({"a.bin": bytes(20 * MB)})
     yield "nested.docx", with_part(good, "word/embeddings/a.zip", inner), READ
     yield (
         "many.docx",
-        _zip({f"word/{n}.xml": b"" for n in range(11_000)} | {DOCUMENT: b"<a/>"}),
+        broken.archive({f"word/{n}.xml": b"" for n in range(11_000)} | {DOCUMENT: b"<a/>"}),
         "parts",
     )
-    yield "twice.docx", _twice(good), "one name"
-    yield "lying.docx", _lying(good), "damaged or cut off"
-    yield "no-document.docx", _zip({DOCUMENT: b"<a/>"}), "damaged"
+    yield "twice.docx", broken.twice(good), "one name"
+    yield "lying.docx", broken.lying(good), "damaged or cut off"
+    yield "no-document.docx", broken.archive({DOCUMENT: b"<a/>"}), "damaged"
     yield "not-xml.docx", with_part(good, DOCUMENT, b"hello"), "damaged"
     yield "macros.docx", with_part(good, "word/vbaProject.bin", OLE), "macros"
     yield "macros.xlsm", with_part(plain_workbook(), "xl/vbaProject.bin", OLE), "macros"
-    yield "password.docx", _with_flag(good), "encrypted"
+    yield "password.docx", broken.with_flag(good), "encrypted"
     yield "rubbish-between.xlsx", b"PK\x03\x04" + bytes(1000), "cut off"
     yield (
         "folders.pptx",
-        _zip({"../../etc/passwd": b"x", "ppt/presentation.xml": b"<a/>"}),
+        broken.archive({"../../etc/passwd": b"x", "ppt/presentation.xml": b"<a/>"}),
         "damaged",
     )
     yield (
@@ -220,7 +215,7 @@ def _xml() -> Plain:
         ("outside", outside),
         ("remote", outside.replace(b"file:///", b"http://")),
     ):
-        xml = head + _words(b"<w:p><w:r><w:t>&a;</w:t></w:r></w:p>")
+        xml = head + broken.words(b"<w:p><w:r><w:t>&a;</w:t></w:r></w:p>")
         yield f"{name}.docx", with_part(plain_word(), DOCUMENT, xml), "document type"
         yield (
             f"{name}.xlsx",
@@ -231,10 +226,10 @@ def _xml() -> Plain:
         yield f"{name}.html", head + b"<p>&j; &a; text", READ
     utf16 = (outside.decode() + "<a/>").encode("utf-16")
     yield "utf16-entity.docx", with_part(plain_word(), DOCUMENT, utf16), "document type"
-    deep = _words(b"<w:sdt>" * 50_000 + b"</w:sdt>" * 50_000)
+    deep = broken.words(b"<w:sdt>" * 50_000 + b"</w:sdt>" * 50_000)
     yield "deep.docx", with_part(plain_word(), DOCUMENT, deep), ANY
-    yield "wide.docx", with_part(plain_word(), DOCUMENT, _words(b"<w:p/>" * 300_000)), ANY
-    yield "span.docx", with_part(plain_word(), DOCUMENT, _words(_SPAN)), READ
+    yield "wide.docx", with_part(plain_word(), DOCUMENT, broken.words(b"<w:p/>" * 300_000)), ANY
+    yield "span.docx", with_part(plain_word(), DOCUMENT, broken.words(_SPAN)), READ
 
 
 _SPAN = (
@@ -254,11 +249,11 @@ def _pdfs() -> Plain:
     yield "owner.pdf", pdf([["apple"]], encrypt=StandardEncryption("", "owner", strength=128)), READ
     yield "pages.pdf", pdf([["x"]] * 2001), "2001 pages"
     loop = b"1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[2 0 R]/Count 1>>endobj "
-    yield "loop.pdf", _pdf(loop), ANY
+    yield "loop.pdf", broken.pdf(loop), ANY
     count = b"1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[]/Count 2000000000>>endobj "
-    yield "count.pdf", _pdf(count), ANY
+    yield "count.pdf", broken.pdf(count), ANY
     deep = b"1 0 obj" + b"[" * 100_000 + b"]" * 100_000 + b"endobj "
-    yield "deep.pdf", _pdf(deep), "damaged"
+    yield "deep.pdf", broken.pdf(deep), "damaged"
     yield "xref.pdf", good.replace(b"startxref", b"startxxxx"), ANY
     yield "offset.pdf", good[: good.rindex(b"startxref")] + b"startxref\n999999999\n%%EOF", ANY
     yield "prefix.pdf", b"x" * 500 + good, ANY
@@ -272,7 +267,7 @@ def _pdfs() -> Plain:
         ANY,
     )
     for number in range(6):
-        yield f"swapped-{number}.pdf", _swapped(good, number), ANY
+        yield f"swapped-{number}.pdf", broken.swapped(good, number), ANY
 
 
 def _tables() -> Plain:
@@ -282,24 +277,30 @@ def _tables() -> Plain:
     yield "delimiters.csv", b"," * 1_000_000, ANY
     yield "nul.csv", b"a,b\n1,\0\n" + b"1,2\n" * 100, READ
     for name, ref in (("xfd", "A1:XFD1048576"), ("beyond", "A1:ZZZZ99999999"), ("nonsense", "??")):
-        yield f"{name}.xlsx", _sheet(f'<dimension ref="{ref}"/>', '<c r="A1"><v>7</v></c>'), ANY
-    yield "far-cell.xlsx", _sheet("", '<c r="XFD1"><v>7</v></c>'), "columns"
+        yield (
+            f"{name}.xlsx",
+            broken.sheet(f'<dimension ref="{ref}"/>', '<c r="A1"><v>7</v></c>'),
+            ANY,
+        )
+    yield "far-cell.xlsx", broken.sheet("", '<c r="XFD1"><v>7</v></c>'), "columns"
     yield (
         "far-row.xlsx",
-        _sheet("", '<c r="A1"><v>7</v></c></row><row r="1048576"><c r="A1048576"><v>8</v></c>'),
+        broken.sheet(
+            "", '<c r="A1"><v>7</v></c></row><row r="1048576"><c r="A1048576"><v>8</v></c>'
+        ),
         READ,
     )
     yield (
         "beyond-row.xlsx",
-        _sheet("", '<c r="A1"><v>7</v></c></row><row r="9999999999"><c><v>8</v></c>'),
+        broken.sheet("", '<c r="A1"><v>7</v></c></row><row r="9999999999"><c><v>8</v></c>'),
         "rows",
     )
-    yield "index.xlsx", _sheet("", '<c r="A1" t="s"><v>99999</v></c>'), "damaged"
-    yield "date.xlsx", _sheet("", '<c r="A1" t="d"><v>9999-99-99</v></c>'), ANY
+    yield "index.xlsx", broken.sheet("", '<c r="A1" t="s"><v>99999</v></c>'), "damaged"
+    yield "date.xlsx", broken.sheet("", '<c r="A1" t="d"><v>9999-99-99</v></c>'), ANY
     merge = "".join(f'<mergeCell ref="A{n}:XFD1048576"/>' for n in range(1, 30_000))
     yield (
         "merges.xlsx",
-        _sheet("", '<c r="A1"><v>7</v></c>', f"<mergeCells>{merge}</mergeCells>"),
+        broken.sheet("", '<c r="A1"><v>7</v></c>', f"<mergeCells>{merge}</mergeCells>"),
         ANY,
     )
     yield "sheets.xlsx", workbook(_sheets), "sheets"
@@ -340,9 +341,9 @@ def _nested() -> Plain:
 
 
 def _mails() -> Plain:
-    yield "parts.eml", _many_parts(2000), "parts"
-    yield "nested.eml", _nested_parts(1000), ANY
-    yield "within.eml", _within(10), READ
+    yield "parts.eml", broken.many_parts(2000), "parts"
+    yield "nested.eml", broken.nested_parts(1000), ANY
+    yield "within.eml", broken.within(10), READ
     yield "attachments.eml", mail("x", *((f"{n}.txt", b"text") for n in range(51))), "attachments"
     yield "no-header.eml", b"hello", "no e-mail"
     yield "headers.eml", b"".join(b"X-%d: y\n" % n for n in range(50_000)) + b"\nhello", READ
@@ -380,83 +381,3 @@ def _special() -> Iterator[Nasty]:
 def _sparse(path: Path, size: int) -> None:
     with path.open("wb") as file:
         file.truncate(size)
-
-
-def _zip(parts: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in parts.items():
-            archive.writestr(name, content)
-    return out.getvalue()
-
-
-def _twice(good: bytes) -> bytes:
-    """A part that is there twice: which one counts is for the parser to choose, and for the checker to miss."""
-    other = b"word/theme/theme1.xml"
-    assert good.count(other) == 2  # in front of it, and in the directory
-    return good.replace(other, b"word/document.xml".ljust(len(other), b"\0"))
-
-
-def _lying(good: bytes) -> bytes:
-    """An entry whose directory says that it is small."""
-    content = with_part(good, "word/media/a.bin", bytes(MB))
-    at = content.rindex(b"PK\x01\x02", 0, content.rindex(b"word/media/a.bin"))
-    return content[: at + 24] + struct.pack("<I", 10) + content[at + 28 :]
-
-
-def _with_flag(good: bytes) -> bytes:
-    """Every entry says that it has a password."""
-    out = bytearray(good)
-    at = out.find(b"PK\x01\x02")
-    while at >= 0:
-        out[at + 8] |= 1
-        at = out.find(b"PK\x01\x02", at + 1)
-    return bytes(out)
-
-
-def _words(body: bytes) -> bytes:
-    return b"<w:document " + WORDS.encode() + b"><w:body>" + body + b"</w:body></w:document>"
-
-
-def _sheet(head: str, row: str, tail: str = "") -> bytes:
-    xml = (
-        '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
-        f'{head}<sheetData><row r="1">{row}</row></sheetData>{tail}</worksheet>'
-    )
-    return with_part(plain_workbook(), SHEET, xml.encode())
-
-
-def _pdf(objects: bytes) -> bytes:
-    return b"%PDF-1.7\n" + objects + b"\ntrailer<</Root 1 0 R>>\n%%EOF"
-
-
-def _swapped(good: bytes, seed: int) -> bytes:
-    """Two stretches of the file change places."""
-    dice = random.Random(seed)
-    a, b, c = sorted(dice.sample(range(20, len(good)), 3))
-    return good[:a] + good[b:c] + good[a:b] + good[c:]
-
-
-def _many_parts(count: int) -> bytes:
-    part = b"--b\nContent-Type: text/plain\n\nx\n"
-    return b"Subject: x\nContent-Type: multipart/mixed; boundary=b\n\n" + part * count + b"--b--\n"
-
-
-def _nested_parts(count: int) -> bytes:
-    head = b"Subject: x\n"
-    for number in range(count):
-        head += b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (number, number)
-    return head + b"Content-Type: text/plain\n\nhello\n"
-
-
-def _within(depth: int) -> bytes:
-    message = EmailMessage()
-    message["Subject"] = "deepest"
-    message.set_content("hello")
-    for number in range(depth):
-        outer = EmailMessage()
-        outer["Subject"] = str(number)
-        outer.set_content(f"text {number}")
-        outer.add_attachment(message)
-        message = outer
-    return message.as_bytes()

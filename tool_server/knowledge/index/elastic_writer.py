@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,25 +49,17 @@ def writing(
     index: "Elastic", catalogue: Catalogue, *, wait_s: float = 0.0
 ) -> Iterator["ElasticWriter"]:
     """The only writer, with the index brought up to the catalogue. Raises `IndexBusy` after `wait_s`."""
-    with alone(_lock(index), wait_s):
-        writer = ElasticWriter(index, catalogue)
-        try:
-            writer.open()
-            yield writer
-        finally:
-            writer.close()
+    with alone(_lock(index), wait_s), closing(ElasticWriter(index, catalogue)) as writer:
+        writer.open()
+        yield writer
 
 
 def rebuilding(
     index: "Elastic", catalogue: Catalogue, progress: Progress, *, wait_s: float = 0.0
 ) -> None:
     """Make the index anew, whosever it was. Raises `IndexBusy` after `wait_s`."""
-    with alone(_lock(index), wait_s):
-        writer = ElasticWriter(index, catalogue, progress)
-        try:
-            writer.rebuild()
-        finally:
-            writer.close()
+    with alone(_lock(index), wait_s), closing(ElasticWriter(index, catalogue, progress)) as writer:
+        writer.rebuild()
 
 
 class ElasticWriter:

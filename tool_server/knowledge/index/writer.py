@@ -6,7 +6,7 @@ writer goes on from there. Where the two disagree, the index is built anew besid
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import tantivy
 
@@ -26,13 +26,9 @@ def writing(
     folder: IndexFolder, catalogue: Catalogue, *, wait_s: float = 0.0
 ) -> Iterator["IndexWriter"]:
     """The only writer, with the index brought up to the catalogue. Raises `IndexBusy` after `wait_s`."""
-    with alone(folder.lock, wait_s):
-        writer = IndexWriter(folder, catalogue)
-        try:
-            writer.open()
-            yield writer
-        finally:
-            writer.close()
+    with alone(folder.lock, wait_s), closing(IndexWriter(folder, catalogue)) as writer:
+        writer.open()
+        yield writer
 
 
 def rebuilding(
@@ -43,12 +39,8 @@ def rebuilding(
     wait_s: float = 0.0,
 ) -> None:
     """Make the index anew. Raises `IndexBusy` after `wait_s`."""
-    with alone(folder.lock, wait_s):
-        writer = IndexWriter(folder, catalogue, progress)
-        try:
-            writer.rebuild()
-        finally:
-            writer.close()
+    with alone(folder.lock, wait_s), closing(IndexWriter(folder, catalogue, progress)) as writer:
+        writer.rebuild()
 
 
 class IndexWriter:
