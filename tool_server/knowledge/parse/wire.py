@@ -64,10 +64,11 @@ class Refused:
 
 type Answer = Documents | Finished | Refused
 
-type _Tagged = Annotated[Documents | Finished | Refused, Field(discriminator="kind")]
+# For mypy a value: it takes this form for a type in some orders of reading the files, and in others not.
+_TAGGED: Any = Annotated[Documents | Finished | Refused, Field(discriminator="kind")]
 
 _READ = TypeAdapter(Read)
-_ANSWER: TypeAdapter[Answer] = TypeAdapter(_Tagged)  # type: ignore[arg-type]  # a type is no class
+_ANSWER: TypeAdapter[Answer] = TypeAdapter(_TAGGED)
 
 
 def frame_limit(limits: Limits) -> int:
