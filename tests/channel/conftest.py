@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tool_server.channel.accounts import Account
+from tool_server.channel.account import Account, parse_account
 from tool_server.database import Database
 from tool_server.migrate import migrate
 from tool_server.settings import Settings, load
@@ -48,4 +48,4 @@ def make_account(**changes: object) -> Account:
         "dify_url": "http://127.0.0.1:9/v1",
         "dify_key": "app-test",
     }
-    return Account.model_validate(values | changes)
+    return parse_account(values | changes)

@@ -1,11 +1,12 @@
 """What a person reads: no reasoning, the sources that were used, pieces within the limit."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.channel.conftest import make_account
 from tool_server.channel import answer
 from tool_server.channel.dify import Answered, Source
-from tool_server.channel.surface import Limits
 from tool_server.channel.surfaces import wecom_app
 
 LEAVE = Source("员工手册 › 年假", "[1] 员工手册 › 年假\n员工每年享有 12 天带薪年假。")
@@ -51,7 +52,7 @@ def test_an_empty_answer_becomes_a_sentence_in_the_language_of_the_question() ->
 
 
 def test_a_long_answer_becomes_numbered_pieces_within_the_limit() -> None:
-    limits = Limits(piece_bytes=100, number_bytes=16)
+    limits = replace(wecom_app.LIMITS, piece_bytes=100)
     parts = answer.pieces("这是一个句子。" * 20, limits)
     assert len(parts) > 1
     assert all(len(part.encode()) <= limits.piece_bytes for part in parts)

@@ -7,11 +7,12 @@ import pytest
 
 from tests.channel.conftest import make_account
 from tests.fakes.dify import FakeDify, Script
-from tool_server.channel.accounts import Account
+from tool_server.channel.account import Account
 from tool_server.channel.dify import (
     Answered,
     Dify,
     DifyError,
+    Growing,
     Question,
     Started,
     UnknownConversation,
@@ -42,8 +43,9 @@ def test_a_run_gives_its_ids_first_and_its_whole_answer_last(
     dify: Dify, account: Account, fake: FakeDify
 ) -> None:
     fake.default = Script(text="12 天", sources=({"document_name": "手册", "content": "12 天"},))
-    started, answered = list(dify.ask(account, QUESTION))
+    started, *growing, answered = dify.ask(account, QUESTION)
     assert isinstance(started, Started)
+    assert growing[-1] == Growing("12 天", "")
     assert isinstance(answered, Answered)
     assert answered.text == "12 天"
     assert answered.sources[0].title == "手册"

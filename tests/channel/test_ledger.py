@@ -167,9 +167,9 @@ def test_a_reply_that_no_connection_fetched_is_pushed_once(ledger: Ledger, work:
     assert settle(work, leased(work)) == "passive"
     later = time.time() + 30
     (found,) = work.unfetched(later)
-    assert found[1:] == ("acc", "zhang", "answer")
-    assert work.push_instead(found[0], ["body"])
-    assert not work.push_instead(found[0], ["body"])
+    assert (found.account, found.address.user, found.answer) == ("acc", "zhang", "answer")
+    assert work.push_instead(found.id, ["body"])
+    assert not work.push_instead(found.id, ["body"])
     assert ledger.fetch(lost) is None
     assert [piece.body for piece in work.pieces(leased(work))] == ["body"]
 

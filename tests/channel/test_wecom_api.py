@@ -12,6 +12,7 @@ from playground.wechat.faults import Fault
 from playground.wechat.platform import Platform
 from playground.wechat.routes import api_blueprint
 from tests.channel.conftest import AES_KEY, make_account
+from tool_server.channel.surface import Address, Text
 from tool_server.channel.surfaces import wecom_app
 from tool_server.channel.wecom_api import SendError, WeComApi
 
@@ -43,7 +44,8 @@ def api(platform: Platform) -> Iterator[WeComApi]:
 
 
 def body(text: str = "你好", user: str = "zhang", number: int = 1) -> str:
-    return wecom_app.send_body(ACCOUNT, user, text, message_id=number)
+    (one,) = wecom_app.bodies(ACCOUNT, Address(user), [Text(text)], message_id=number)
+    return one
 
 
 def calls(platform: Platform, path: str) -> list[int]:
@@ -58,9 +60,9 @@ def test_a_hundred_threads_ask_for_one_token(platform: Platform, api: WeComApi) 
 
 
 def test_a_token_that_ended_early_is_renewed_once(platform: Platform, api: WeComApi) -> None:
-    api.send(ACCOUNT, body("eins"))
+    wecom_app.send(api, ACCOUNT, body("eins"))
     platform.api.forget_token()
-    api.send(ACCOUNT, body("zwei"))
+    wecom_app.send(api, ACCOUNT, body("zwei"))
     assert calls(platform, "send") == [0, 40014, 0]
     assert [entry["text"] for entry in platform.ledger.seen("zhang")] == ["eins", "zwei"]
 
@@ -70,7 +72,7 @@ def test_a_token_fault_that_stays_costs_two_calls_and_no_more(
 ) -> None:
     platform.api.script(Fault("message/send", "errcode", 10, code=40014))
     with pytest.raises(SendError) as caught:
-        api.send(ACCOUNT, body())
+        wecom_app.send(api, ACCOUNT, body())
     assert caught.value.code == 40014
     assert calls(platform, "send") == [40014, 40014]
     assert len(calls(platform, "gettoken")) == 2
@@ -84,7 +86,7 @@ def test_an_error_says_whether_another_try_helps(
 ) -> None:
     platform.api.script(Fault("message/send", "errcode", 1, code=code))
     with pytest.raises(SendError) as caught:
-        api.send(ACCOUNT, body())
+        wecom_app.send(api, ACCOUNT, body())
     assert (caught.value.code, caught.value.again_in_s is not None) == (code, again)
 
 
@@ -94,15 +96,15 @@ def test_an_answer_that_cannot_be_read_may_be_tried_again_with_the_same_bytes(
 ) -> None:
     platform.api.script(Fault("message/send", fault, 1, seconds=3))
     with pytest.raises(SendError) as caught:
-        api.send(ACCOUNT, body())
+        wecom_app.send(api, ACCOUNT, body())
     assert caught.value.again_in_s is not None
-    api.send(ACCOUNT, body())
+    wecom_app.send(api, ACCOUNT, body())
     assert len(platform.ledger.seen("zhang")) == 1
 
 
 def test_two_messages_with_one_text_are_both_shown(platform: Platform, api: WeComApi) -> None:
-    api.send(ACCOUNT, body("我不知道。", number=1))
-    api.send(ACCOUNT, body("我不知道。", number=2))
+    wecom_app.send(api, ACCOUNT, body("我不知道。", number=1))
+    wecom_app.send(api, ACCOUNT, body("我不知道。", number=2))
     assert len(platform.ledger.seen("zhang")) == 2
 
 

@@ -3,71 +3,21 @@
 import json
 import re
 import time
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, field_validator
+from pydantic import SecretStr
 
+from tool_server.channel.account import Account, parse_account
 from tool_server.channel.schema import accounts
 from tool_server.channel.vault import Vault
-from tool_server.channel.wxcrypt import WxCrypt, decode_key
 from tool_server.database import Database
 from tool_server.errors import BadRequest, NotFound
-from tool_server.words import Language
 
 ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 # Taken by the routes below `/channel`.
 RESERVED = ("accounts",)
-
-
-class Account(BaseModel):
-    """One account as it is entered and used; `model_dump` never shows a secret."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    surface: Literal["wecom_app"]
-    corp_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    agent_id: int = Field(ge=0)
-    secret: SecretStr
-    token: SecretStr
-    encoding_aes_key: SecretStr
-    dify_url: str
-    dify_key: SecretStr
-    language: Language = "zh"
-    ai_label: bool = False
-    enabled: bool = True
-
-    @field_validator("dify_url")
-    @classmethod
-    def _http_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be the Service API's address, such as http://dify.example/v1")
-        return value.rstrip("/")
-
-    @field_validator("token")
-    @classmethod
-    def _token(cls, value: SecretStr) -> SecretStr:
-        if not re.fullmatch(r"[A-Za-z0-9]{1,32}", value.get_secret_value()):
-            raise ValueError("must be 1 to 32 letters and digits, as the console made it")
-        return value
-
-    @field_validator("encoding_aes_key")
-    @classmethod
-    def _aes_key(cls, value: SecretStr) -> SecretStr:
-        decode_key(value.get_secret_value())
-        return value
-
-    @field_serializer("secret", "token", "encoding_aes_key", "dify_key", when_used="json")
-    def _blind(self, _value: SecretStr) -> str:
-        return "…"
-
-    def crypt(self) -> WxCrypt:
-        """The callback crypto of this account; the receive id of a self-built app is the corp id."""
-        return WxCrypt(
-            self.token.get_secret_value(), self.encoding_aes_key.get_secret_value(), self.corp_id
-        )
 
 
 class Accounts:
@@ -134,11 +84,11 @@ class Accounts:
         self._cache.pop(name, None)
 
     def _dump(self, account: Account) -> str:
-        fields = {
-            name: value.get_secret_value() if isinstance(value, SecretStr) else value
-            for name, value in account
-        }
+        fields = account.model_dump(mode="json")
+        for name, value in account:
+            if isinstance(value, SecretStr):
+                fields[name] = value.get_secret_value()
         return self._vault.seal(json.dumps(fields, ensure_ascii=False))
 
     def _load(self, config: str) -> Account:
-        return Account.model_validate_json(self._vault.unseal(config))
+        return parse_account(json.loads(self._vault.unseal(config)))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from tool_server.channel.accounts import Account
+from tool_server.channel.account import Account
 from tool_server.channel.dify import Answered, Source
 from tool_server.channel.split import split
 from tool_server.channel.surface import Limits

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 
 import structlog
 
-from tool_server.channel.accounts import Account
+from tool_server.channel.account import Account
+from tool_server.channel.answer import strip_reasoning
 from tool_server.channel.dify import (
     Answered,
     Dify,
     DifyError,
+    Growing,
     Question,
     Started,
     UnknownConversation,
 )
+from tool_server.channel.screen import Screen
 from tool_server.channel.work import Job, Work
 
 log = structlog.get_logger()
@@ -32,7 +35,7 @@ class Asker:
     idle_s: float
     sleep: Callable[[float], None] = time.sleep
 
-    def ask(self, job: Job, account: Account) -> Answered:
+    def ask(self, job: Job, account: Account, screen: Screen) -> Answered:
         """The app's answer, with exactly one run unless a worker died in one. Raises `DifyError`, `LostLease`."""
         question = self._question(job)
         again = ""
@@ -41,21 +44,27 @@ class Asker:
             if found is not None:
                 return found
         try:
-            return self._run(job, account, question, again)
+            return self._run(job, account, question, screen, again)
         except UnknownConversation:
             self.work.forget_conversation(job)
             fresh = Question(job.question, job.user, "", job.ticket)
-            return self._run(job, account, fresh, again)
+            return self._run(job, account, fresh, screen, again)
 
     def _question(self, job: Job) -> Question:
         conversation = self.work.conversation(job, idle_s=self.idle_s) or job.dify_conversation
         return Question(job.question, job.user, conversation, job.ticket)
 
-    def _run(self, job: Job, account: Account, question: Question, again: str) -> Answered:
+    def _run(
+        self, job: Job, account: Account, question: Question, screen: Screen, again: str
+    ) -> Answered:
         for event in self.dify.ask(account, question):
-            if isinstance(event, Answered):
-                return event
-            self._note_start(job, event, again)
+            match event:
+                case Answered():
+                    return event
+                case Started():
+                    self._note_start(job, event, again)
+                case Growing(text, progress):
+                    screen.show(strip_reasoning(text), progress=progress)
         raise DifyError("cut", "The app's stream ended early.", retry=True)
 
     def _note_start(self, job: Job, started: Started, again: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tool_server.channel.accounts import Account
+from tool_server.channel.account import Account
 from tool_server.channel.dify import Dify, DifyError
 from tool_server.channel.wecom_api import SendError, WeComApi
 from tool_server.settings import Settings

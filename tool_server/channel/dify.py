@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import httpx_sse
 
-from tool_server.channel.accounts import Account
+from tool_server.channel.account import Account
 
 CONNECT_S = 5.0
 # Dify sends a ping every 10 s while an app works.
@@ -58,6 +58,14 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Growing:
+    """How far a run is: its text so far, raw, and the title of the node that works while there is none."""
+
+    text: str
+    progress: str
+
+
+@dataclass(frozen=True)
 class Source:
     """A passage that the model was given: its title and its text."""
 
@@ -93,7 +101,7 @@ class Dify:
         timeout = httpx.Timeout(LOOKUP_S, connect=CONNECT_S, read=SILENCE_S)
         self._http = httpx.Client(timeout=timeout, trust_env=False)
 
-    def ask(self, account: Account, question: Question) -> Iterator[Started | Answered]:
+    def ask(self, account: Account, question: Question) -> Iterator[Started | Growing | Answered]:
         """Run the app: first `Started`, at last `Answered`. Raises `DifyError`."""
         deadline = time.monotonic() + self._ask_timeout_s
         run = _Run()
@@ -169,10 +177,11 @@ class _Run:
     def __init__(self) -> None:
         self._started: Started | None = None
         self._text: list[str] = []
+        self._progress = ""
         self._sources: tuple[Source, ...] = ()
         self._ended = False
 
-    def read(self, source: httpx_sse.EventSource, deadline: float) -> Iterator[Started]:
+    def read(self, source: httpx_sse.EventSource, deadline: float) -> Iterator[Started | Growing]:
         for event in source.iter_sse():
             if time.monotonic() > deadline:
                 raise DifyError("timeout", "The app took too long.", retry=False)
@@ -182,10 +191,15 @@ class _Run:
             if self._started is None and data.get("message_id"):
                 self._started = _started(data)
                 yield self._started
+            before = (len(self._text), self._progress)
             self._take(data)
+            if before != (len(self._text), self._progress):
+                yield Growing("".join(self._text), self._progress)
 
     def _take(self, data: Mapping[str, Any]) -> None:
         match data.get("event"):
+            case "node_started":
+                self._progress = str(data.get("data", {}).get("title", ""))
             case "message":
                 self._text.append(str(data.get("answer", "")))
             case "message_replace":

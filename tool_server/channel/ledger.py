@@ -4,16 +4,17 @@ A message's mode is decided once, by compare-and-set on its row. `passive`: the 
 delivery gets the same ones, the newest open connection carries them. `push`: callbacks get an empty 200 for ever.
 """
 
+import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tool_server.access import Asker
-from tool_server.channel import tickets
+from tool_server.channel import kinds, tickets
 from tool_server.channel.schema import deliveries, events, messages
 from tool_server.channel.surface import Incoming
 from tool_server.database import Database
@@ -24,8 +25,6 @@ UNFINISHED = sa.or_(
     messages.c.state.in_(("received", "asking")),
     sa.and_(messages.c.state == "answered", messages.c.mode == "push"),
 )
-# Kinds that are noted and need no answer.
-SILENT_KINDS = ("event",)
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,16 @@ class Ledger:
         self._queue_limit = queue_limit
         self._ticket_ttl_s = ticket_ttl_s
 
-    def claim(self, account: str, incoming: Incoming, *, wait_until: float) -> Claim:
-        """Insert the message, or find it; on disk when this returns. Raises `Unavailable` when the queue is full."""
-        return self._database.write(lambda db: self._claim(db, account, incoming, wait_until))
+    def claim(
+        self, account: str, incoming: Incoming, *, wait_until: float, stream: bool = False
+    ) -> Claim:
+        """Insert the message, or find it; on disk when this returns. Raises `Unavailable` when the queue is full.
+
+        `wait_until` is when a connection, or the platform's interest in a `stream`, ends; 0 where nobody waits.
+        """
+        return self._database.write(
+            lambda db: self._claim(db, account, incoming, wait_until, stream)
+        )
 
     def view(self, message_id: int) -> View:
         row = self._database.read(
@@ -113,12 +119,18 @@ class Ledger:
         return self._database.read(lambda db: _timeline(db, account, platform_id))
 
     def _claim(
-        self, db: sa.Connection, account: str, incoming: Incoming, wait_until: float
+        self,
+        db: sa.Connection,
+        account: str,
+        incoming: Incoming,
+        wait_until: float,
+        stream: bool,
     ) -> Claim:
-        message_id = _insert(db, account, incoming, wait_until)
+        mode = _first_mode(incoming, wait_until, stream)
+        message_id = _insert(db, account, incoming, wait_until, mode)
         if message_id is None:
             return _repeat(db, incoming.dedupe_key, wait_until)
-        if incoming.kind in SILENT_KINDS:
+        if kinds.silent(incoming):
             note(db, message_id, "noted", kind=incoming.kind)
             return Claim(message_id, True, "push", 1)
         if _queue_length(db) > self._queue_limit:
@@ -126,10 +138,16 @@ class Ledger:
                 "The queue is full.", retry_after=5
             )  # the insert is rolled back with it
         expires_at = time.time() + self._ticket_ttl_s
-        ticket = tickets.issue(db, message_id, Asker(account, incoming.user), expires_at=expires_at)
+        asker = Asker(
+            account,
+            incoming.user,
+            chat_type="group" if incoming.chat else "single",
+            chat=incoming.chat,
+        )
+        ticket = tickets.issue(db, message_id, asker, expires_at=expires_at)
         db.execute(sa.update(messages).where(messages.c.id == message_id).values(ticket=ticket))
         note(db, message_id, "received", kind=incoming.kind, sent_at=incoming.sent_at)
-        return Claim(message_id, True, "open" if wait_until else "push", 1)
+        return Claim(message_id, True, mode, 1)
 
 
 def note(db: sa.Connection, message_id: int, name: str, **data: Any) -> None:
@@ -140,22 +158,49 @@ def note(db: sa.Connection, message_id: int, name: str, **data: Any) -> None:
     )
 
 
-def _insert(db: sa.Connection, account: str, incoming: Incoming, wait_until: float) -> int | None:
+def _first_mode(incoming: Incoming, wait_until: float, stream: bool) -> str:
+    if kinds.silent(incoming) or not wait_until:
+        return "push"
+    return "stream" if stream else "open"
+
+
+def stream_id(dedupe_key: str) -> str:
+    """How the platform is told to name a message's stream: the same in every delivery, on every node."""
+    return hashlib.sha256(dedupe_key.encode()).hexdigest()[:32]
+
+
+def conversation_key(account: str, chat: str, user: str) -> str:
+    """Who talks with whom where: order and memory are kept within it."""
+    return f"{account}/{chat}/{user}"
+
+
+def _insert(
+    db: sa.Connection, account: str, incoming: Incoming, wait_until: float, mode: str
+) -> int | None:
     """One atomic insert decides who is first; None for everybody else."""
     insert = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
-    silent = incoming.kind in SILENT_KINDS
+    silent = kinds.silent(incoming)
     now = time.time()
     statement = insert(messages).values(
         dedupe_key=incoming.dedupe_key,
         account=account,
         platform_id=incoming.platform_id,
-        conversation=f"{account}/{incoming.user}",
+        conversation=conversation_key(account, incoming.chat, incoming.user),
         user=incoming.user,
+        chat=incoming.chat,
         kind=incoming.kind,
+        event=incoming.event,
         question=incoming.text,
+        data=incoming.data,
+        media=json.dumps([asdict(media) for media in incoming.media], ensure_ascii=False),
+        quote=incoming.quote,
+        handle=incoming.handle,
+        sent_at=incoming.sent_at,
+        urgent=kinds.urgent(incoming),
+        stream_id=stream_id(incoming.dedupe_key),
         received_at=now,
         state="done" if silent else "received",
-        mode="open" if wait_until and not silent else "push",
+        mode=mode,
         connections=1,
         wait_until=wait_until,
         finished_at=now if silent else None,
@@ -175,11 +220,10 @@ def _repeat(db: sa.Connection, dedupe_key: str, wait_until: float) -> Claim:
                 (messages.c.wait_until > wait_until, messages.c.wait_until), else_=wait_until
             ),
         )
-        .returning(messages.c.id, messages.c.mode, messages.c.connections, messages.c.kind)
+        .returning(messages.c.id, messages.c.mode, messages.c.connections)
     ).one()
     note(db, row.id, "repeated", connection=row.connections)
-    mode = "push" if row.kind in SILENT_KINDS else row.mode
-    return Claim(row.id, False, mode, row.connections)
+    return Claim(row.id, False, row.mode, row.connections)
 
 
 def _fetch(db: sa.Connection, claim: Claim) -> bytes | None:

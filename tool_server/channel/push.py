@@ -3,7 +3,8 @@
 import structlog
 from prometheus_client import Counter
 
-from tool_server.channel.accounts import Account
+from tool_server.channel.account import Account
+from tool_server.channel.surfaces import SURFACES
 from tool_server.channel.wecom_api import SendError, WeComApi
 from tool_server.channel.work import Job, Work
 
@@ -25,7 +26,7 @@ class Pusher:
         for piece in pending:
             self._work.check(job)
             try:
-                platform_id = self._api.send(account, piece.body)
+                platform_id = SURFACES[account.surface].send(self._api, account, piece.body)
             except SendError as error:
                 self._count(error.code)
                 self._fail(job, error)

@@ -10,10 +10,10 @@ import structlog
 
 from tool_server import wake
 from tool_server.caller import Caller
-from tool_server.channel.accounts import Account
+from tool_server.channel.account import Account
 from tool_server.channel.ledger import Claim
 from tool_server.channel.services import Services
-from tool_server.channel.surface import Callback, Incoming, Refused
+from tool_server.channel.surface import Callback, Incoming, Received, Refused
 from tool_server.channel.surfaces import SURFACES
 
 log = structlog.get_logger()
@@ -38,6 +38,8 @@ def receive(services: Services, name: str, callback: Callback, caller: Caller) -
     started = time.monotonic()
     account = _account(services, name)
     incoming = decode(services, account, callback)
+    if not isinstance(incoming, Incoming):
+        raise Refused("this surface has neither streams nor pulls")
     patience_s = _patience(services, callback) - (started - arrived)
     with services.room.seat(patience_s) as wait_s:
         claim = claim_message(services, name, incoming, wait_s)
@@ -45,7 +47,7 @@ def receive(services: Services, name: str, callback: Callback, caller: Caller) -
         return Reply(await_reply(services, claim, started + wait_s, caller) or b"")
 
 
-def decode(services: Services, account: Account, callback: Callback) -> Incoming:
+def decode(services: Services, account: Account, callback: Callback) -> Received:
     """Signature, decryption, receive id, shape: in this order, all or nothing."""
     window_s = services.settings.channel_callback_window_s
     surface = SURFACES[account.surface]

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from tool_server.auth import Keys
 from tool_server.caller import Caller
-from tool_server.channel.accounts import Account
+from tool_server.channel.account import Account, parse_account, secret_fields
 from tool_server.channel.checks import check_account
 from tool_server.channel.receive import check_address, receive
 from tool_server.channel.services import Services
@@ -91,11 +91,11 @@ def _add_messages(routes: Blueprint, services: Services, keys: Keys) -> None:
 def read_account(body: dict[str, object], before: Account | None) -> Account:
     """The account in `body`; a secret that is left out, or comes back as "…", stays as it was. Raises `BadRequest`."""
     values = dict(body)
-    for name in ("secret", "token", "encoding_aes_key", "dify_key"):
-        if before is not None and values.get(name, "…") == "…":
+    for name in secret_fields(before) if before is not None else ():
+        if values.get(name, "…") == "…":
             values[name] = getattr(before, name).get_secret_value()
     try:
-        return Account.model_validate(values)
+        return parse_account(values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "body"

@@ -1,4 +1,4 @@
-"""The ledger's tables. The migrations make them; `ledger`, `work`, `accounts` and `tickets` read and write them."""
+"""The ledger's tables. The migrations make them; each is written by the module that its comment names."""
 
 import sqlalchemy as sa
 
@@ -14,12 +14,15 @@ accounts = sa.Table(
     sa.Column("updated_at", sa.Float, nullable=False),
 )
 
+# What Dify remembers of a person in one chat; `work`.
 conversations = sa.Table(
     "conversations",
     metadata,
-    sa.Column("key", sa.String(200), primary_key=True),  # account, chat and user
+    sa.Column("key", sa.String(320), primary_key=True),  # account, chat and user
     sa.Column("dify_id", sa.String(64), nullable=False, default=""),
     sa.Column("last_at", sa.Float, nullable=False),
+    sa.Column("turns", sa.Integer, nullable=False, default=0),
+    sa.Column("rights", sa.String(64), nullable=False, default=""),  # digest of the asker's rights
 )
 
 messages = sa.Table(
@@ -29,13 +32,28 @@ messages = sa.Table(
     sa.Column("dedupe_key", sa.String(200), nullable=False, unique=True),
     sa.Column("account", sa.String(64), nullable=False),
     sa.Column("platform_id", sa.String(64), nullable=False),
-    sa.Column("conversation", sa.String(200), nullable=False),
+    sa.Column("conversation", sa.String(320), nullable=False),
     sa.Column("user", sa.String(128), nullable=False),
+    sa.Column("chat", sa.String(128), nullable=False, default=""),
     sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("event", sa.String(32), nullable=False, default=""),
     sa.Column("question", sa.Text, nullable=False),
+    sa.Column("data", sa.Text, nullable=False, default=""),
+    sa.Column("media", sa.Text, nullable=False, default="[]"),  # JSON of `surface.Media`
+    sa.Column("quote", sa.Text, nullable=False, default=""),
+    sa.Column("handle", sa.Text, nullable=False, default=""),  # what its surface answers by
+    sa.Column("sent_at", sa.Float, nullable=False, default=0.0),
+    # Past its conversation's queue: a command such as /stop.
+    sa.Column("urgent", sa.Boolean, nullable=False, default=False),
+    # Its place in the queue when that was full: told so instead of asked for; 0 is none.
+    sa.Column("busy", sa.Integer, nullable=False, default=0),
+    sa.Column("stopped_at", sa.Float),  # its person wants no answer any more
+    # What a stream shows so far: cumulative, grows only; `stream_id` is how the platform names it.
+    sa.Column("stream_id", sa.String(64), nullable=False, default=""),
+    sa.Column("stream", sa.Text, nullable=False, default=""),
     sa.Column("received_at", sa.Float, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),  # received, asking, answered, done, failed
-    sa.Column("mode", sa.String(16), nullable=False),  # open, passive, push
+    sa.Column("mode", sa.String(16), nullable=False),  # open, passive, push, stream
     sa.Column(
         "connections", sa.Integer, nullable=False
     ),  # deliveries so far; the newest carries the answer
@@ -60,6 +78,8 @@ messages = sa.Table(
 sa.Index("messages_open", messages.c.state, messages.c.next_at)
 sa.Index("messages_conversation", messages.c.conversation, messages.c.id)
 sa.Index("messages_platform", messages.c.account, messages.c.platform_id)
+sa.Index("messages_stream", messages.c.stream_id)
+sa.Index("messages_dify", messages.c.dify_message)
 
 deliveries = sa.Table(
     "deliveries",
@@ -99,3 +119,103 @@ events = sa.Table(
     sa.Column("data", sa.Text, nullable=False, default="{}"),
 )
 sa.Index("events_message", events.c.message_id, events.c.id)
+
+# Who holds an account's one connection; `leaders`.
+leaders = sa.Table(
+    "leaders",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("owner", sa.String(128), nullable=False),
+    sa.Column("lease_until", sa.Float, nullable=False),
+    sa.Column("fence", sa.Integer, nullable=False, default=0),
+    sa.Column("held_until", sa.Float, nullable=False, default=0.0),  # nobody connects before
+)
+
+# How far a customer service account has been read, and whether there is more; `pulls`.
+cursors = sa.Table(
+    "cursors",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("source", sa.String(64), primary_key=True),
+    sa.Column("cursor", sa.String(256), nullable=False, default=""),
+    sa.Column("token", sa.String(256), nullable=False, default=""),
+    sa.Column("wanted_at", sa.Float, nullable=False, default=0.0),
+    sa.Column("owner", sa.String(128), nullable=False, default=""),
+    sa.Column("lease_until", sa.Float, nullable=False, default=0.0),
+    sa.Column("next_at", sa.Float, nullable=False, default=0.0),
+)
+
+# Access tokens of the platform, shared by all processes; `tokens`.
+platform_tokens = sa.Table(
+    "platform_tokens",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("sealed", sa.Text, nullable=False, default=""),
+    sa.Column("renew_at", sa.Float, nullable=False, default=0.0),
+    sa.Column("owner", sa.String(128), nullable=False, default=""),  # who fetches it now
+    sa.Column("lease_until", sa.Float, nullable=False, default=0.0),
+    sa.Column("shut_until", sa.Float, nullable=False, default=0.0),  # the breaker
+    sa.Column("shut_code", sa.Integer, nullable=False, default=0),
+)
+
+# What the platform knows of a person, for a while; `people`.
+people = sa.Table(
+    "people",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("user", sa.String(128), primary_key=True),
+    sa.Column("departments", sa.Text, nullable=False, default="[]"),  # with their ancestors
+    sa.Column("language", sa.String(8), nullable=False, default=""),
+    sa.Column("fetched_at", sa.Float, nullable=False, default=0.0),
+)
+
+# Questions of a person on one day (local time of the server); `policy`.
+usage = sa.Table(
+    "usage",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("user", sa.String(128), primary_key=True),
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("questions", sa.Integer, nullable=False, default=0),
+    sa.Column("told", sa.Boolean, nullable=False, default=False),
+)
+
+# Nonces of callbacks with the hash of the body that came with them; `nonces`.
+nonces = sa.Table(
+    "nonces",
+    metadata,
+    sa.Column("nonce", sa.String(64), primary_key=True),  # digest of account, time and nonce
+    sa.Column("body", sa.String(64), nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+)
+sa.Index("nonces_expiry", nonces.c.expires_at)
+
+# Whole answers behind a random address; `pages`.
+pages = sa.Table(
+    "pages",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),  # digest of the address's secret
+    sa.Column("message_id", sa.Integer, sa.ForeignKey("messages.id"), nullable=False),
+    sa.Column("account", sa.String(64), nullable=False),
+    sa.Column("user", sa.String(128), nullable=False, default=""),  # empty: whoever has the address
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("language", sa.String(8), nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+)
+sa.Index("pages_expiry", pages.c.expires_at)
+
+# Thumbs of people, until Dify has them; `feedback`.
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("message_id", sa.Integer, sa.ForeignKey("messages.id"), nullable=False),
+    sa.Column("user", sa.String(128), nullable=False),
+    sa.Column("rating", sa.String(8), nullable=False),  # like, dislike; empty takes it back
+    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),  # pending, sent, failed
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("next_at", sa.Float, nullable=False, default=0.0),
+)
+sa.Index("feedback_open", feedback.c.state, feedback.c.next_at)

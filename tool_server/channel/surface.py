@@ -1,10 +1,10 @@
 """What the surfaces have in common: the values that cross their border, and the verbs that each of them has."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from tool_server.channel.accounts import Account
+from tool_server.channel.account import Account
 
 
 class Refused(Exception):
@@ -20,9 +20,31 @@ class Callback:
     relayed: bool = False
 
 
+type MediaKind = Literal["image", "voice", "video", "file"]
+
+
+@dataclass(frozen=True)
+class Media:
+    """Something that came with a message and lies with the platform: a media id, or an address with its key."""
+
+    kind: MediaKind
+    ref: str
+    key: str = ""  # base64 of the AES key of an encrypted address
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an answer goes: a person, perhaps in a group, and what the surface keeps to answer by (JSON)."""
+
+    user: str
+    chat: str = ""
+    handle: str = ""
+
+
 @dataclass(frozen=True)
 class Incoming:
-    """One message of a person, decoded and verified."""
+    """One message of a person, decoded and verified. Events have the kind `event` and a name in `event`."""
 
     dedupe_key: str
     platform_id: str
@@ -30,14 +52,76 @@ class Incoming:
     kind: str
     text: str
     sent_at: int
+    chat: str = ""  # a group's id; empty in a single chat
+    event: str = ""  # enter, click, card, feedback, … as `kinds` knows them
+    data: str = ""  # what else an event carries, as the platform's JSON
+    media: tuple[Media, ...] = ()
+    quote: str = ""
+    handle: str = ""
+
+    @property
+    def address(self) -> Address:
+        return Address(self.user, self.chat, self.handle)
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """The platform asks how far a stream has come."""
+
+    stream: str
+
+
+@dataclass(frozen=True)
+class Pull:
+    """There are messages to fetch; `token` makes the call cheap for ten minutes."""
+
+    source: str
+    token: str
+
+
+type Received = Incoming | Refresh | Pull
+
+
+@dataclass(frozen=True)
+class Text:
+    """A piece of text, already in the surface's markup."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class File:
+    """A picture, a voice message, a video or a file that the platform holds already under `media_id`."""
+
+    kind: MediaKind
+    media_id: str
+
+
+type Content = Text | File
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a surface can carry, in bytes of UTF-8; `number_bytes` of a piece are kept for its number."""
+    """What a surface can carry. Bytes are of UTF-8; `number_bytes` of a piece are kept for its number.
+
+    `first` is what a callback gets: an answer in time (passive), a growing one (stream), or nothing (push).
+    `pieces` bounds what one message of a person may be answered with; 0 is no bound.
+    """
 
     piece_bytes: int
     number_bytes: int
+    first: Literal["passive", "stream", "push"]
+    markup: Literal["plain", "subset", "full"]
+    pieces: int = 0
+    stream_s: float = 0.0  # a stream may grow this long after its message
+
+
+class Api(Protocol):
+    """What a surface sends with: calls of the platform with the account's token. See `wecom_api`."""
+
+    def call(self, account: Account, path: str, body: str) -> Mapping[str, object]: ...
+
+    def post(self, url: str, body: str) -> Mapping[str, object]: ...
 
 
 class Surface(Protocol):
@@ -51,11 +135,16 @@ class Surface(Protocol):
 
     def decode(
         self, account: Account, callback: Callback, *, window_s: int, now: float
-    ) -> Incoming:
-        """The message of a callback; raises `Refused`."""
+    ) -> Received:
+        """What a callback brings; raises `Refused`."""
 
-    def seal_reply(self, account: Account, user: str, text: str, *, now: float) -> bytes:
+    def seal_reply(self, account: Account, to: Address, text: str, *, now: float) -> bytes:
         """The bytes of a passive reply; made once, every delivery of the message gets the same."""
 
-    def send_body(self, account: Account, user: str, text: str, *, message_id: int) -> str:
-        """The request of one push; made once, a retry sends exactly these bytes."""
+    def bodies(
+        self, account: Account, to: Address, contents: Sequence[Content], *, message_id: int
+    ) -> list[str]:
+        """The requests that push these contents, in order; made once, a retry sends exactly these bytes."""
+
+    def send(self, api: Api, account: Account, body: str) -> str:
+        """Push one of them; the platform's id of it. Raises `wecom_api.SendError`."""

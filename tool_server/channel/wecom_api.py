@@ -1,4 +1,4 @@
-"""The WeCom API as the channel needs it: one access token per account, `message/send`; called by `push` and `checks`.
+"""The WeCom API as the channel needs it: one access token per account, calls with it; used by the surfaces and checks.
 
 Codes: developer.work.weixin.qq.com, documents 90312 and 90313; see also docs/errors.md.
 """
@@ -6,14 +6,14 @@ Codes: developer.work.weixin.qq.com, documents 90312 and 90313; see also docs/er
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import httpx
 
-from tool_server.channel.accounts import Account
+from tool_server.channel.account import Account, WeComApp, WeComKf
 
 # gettoken's answer is valid for 7200 s; it is renewed when this share of it is over.
 TOKEN_SHARE = 0.85
@@ -55,10 +55,20 @@ class WeComApi:
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
-    def send(self, account: Account, body: str) -> str:
-        """Push one piece; the platform's id of it. Raises `SendError`."""
-        answer = self._post(account, "/cgi-bin/message/send", body)
-        return str(answer.get("msgid", ""))
+    def call(self, account: Account, path: str, body: str) -> Mapping[str, object]:
+        """POST `body` (JSON) to `path` with the account's token; the answer. Raises `SendError`."""
+        token = self.token(account)
+        try:
+            return self._call("POST", path, {"access_token": token}, body)
+        except SendError as error:
+            if error.code not in TOKEN_FAULTS:
+                raise
+        self._drop_token(account, token)
+        return self._call("POST", path, {"access_token": self.token(account)}, body)
+
+    def post(self, url: str, body: str) -> Mapping[str, object]:
+        """POST `body` to an address that the platform gave with a message, without a token. Raises `SendError`."""
+        return self._call("POST", url, {}, body)
 
     def token(self, account: Account) -> str:
         """The access token; fetched by one thread while the others wait. Raises `SendError`."""
@@ -73,18 +83,9 @@ class WeComApi:
     def close(self) -> None:
         self._http.close()
 
-    def _post(self, account: Account, path: str, body: str) -> dict[str, Any]:
-        token = self.token(account)
-        try:
-            return self._call("POST", path, {"access_token": token}, body)
-        except SendError as error:
-            if error.code not in TOKEN_FAULTS:
-                raise
-        self._drop_token(account, token)
-        return self._call("POST", path, {"access_token": self.token(account)}, body)
-
     def _fetch_token(self, account: Account) -> _Token:
-        query = {"corpid": account.corp_id, "corpsecret": account.secret.get_secret_value()}
+        corp = _of_corp(account)
+        query = {"corpid": corp.corp_id, "corpsecret": corp.secret.get_secret_value()}
         answer = self._call("GET", "/cgi-bin/gettoken", query, None)
         lifetime = float(answer.get("expires_in", 7200))
         return _Token(str(answer["access_token"]), self._clock() + lifetime * TOKEN_SHARE)
@@ -127,5 +128,12 @@ def _pause(code: int) -> float | None:
 
 
 def _token_name(account: Account) -> str:
-    secret = sha256(account.secret.get_secret_value().encode()).hexdigest()
-    return f"{account.corp_id}/{account.agent_id}/{secret}"
+    corp = _of_corp(account)
+    secret = sha256(corp.secret.get_secret_value().encode()).hexdigest()
+    return f"{corp.corp_id}/{secret}"
+
+
+def _of_corp(account: Account) -> WeComApp | WeComKf:
+    if not isinstance(account, WeComApp | WeComKf):
+        raise TypeError(f"{account.surface} has no access token")
+    return account

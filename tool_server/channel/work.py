@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from tool_server.channel import tickets
 from tool_server.channel.ledger import UNFINISHED, note
 from tool_server.channel.schema import conversations, deliveries, messages
+from tool_server.channel.surface import Address
 from tool_server.database import Database
 
 # A connection that has less time than this left would be cut while the reply is on its way.
@@ -28,9 +29,17 @@ class Job:
     fence: int
     account: str
     user: str
+    chat: str
     conversation: str
     kind: str
+    event: str
     question: str
+    data: str
+    media: str
+    quote: str
+    handle: str
+    sent_at: float
+    busy: int
     state: str
     attempts: int
     ticket: str
@@ -39,6 +48,20 @@ class Job:
     dify_conversation: str
     answer: str
     received_at: float
+
+    @property
+    def address(self) -> Address:
+        return Address(self.user, self.chat, self.handle)
+
+
+@dataclass(frozen=True)
+class Unfetched:
+    """An answer that waited for a connection and that none fetched."""
+
+    id: int
+    account: str
+    address: Address
+    answer: str
 
 
 @dataclass(frozen=True)
@@ -62,17 +85,23 @@ class Work:
         self._lease_s = lease_s
         self._ticket_ttl_s = ticket_ttl_s
 
-    def waiting(self) -> bool:
+    def waiting(self, without: Collection[str] = ()) -> bool:
         """Whether any message may be free; a cheap question before the write that `lease` is."""
         now = time.time()
         free = sa.select(messages.c.id).where(
-            UNFINISHED, messages.c.next_at <= now, messages.c.lease_until <= now
+            UNFINISHED,
+            messages.c.next_at <= now,
+            messages.c.lease_until <= now,
+            messages.c.account.not_in(without),
         )
         return self._database.read(lambda db: db.scalar(free.limit(1)) is not None)
 
-    def lease(self) -> Job | None:
-        """The oldest message that may be worked on now; one at a time per conversation."""
-        return self._database.write(self._lease)
+    def lease(self, without: Collection[str] = ()) -> Job | None:
+        """The oldest message that may be worked on now; one at a time per conversation.
+
+        `without` names accounts whose connection another process holds.
+        """
+        return self._database.write(lambda db: self._lease(db, without))
 
     def renew(self, ids: Collection[int]) -> None:
         """Keep the leases of the messages that this process works on."""
@@ -213,18 +242,24 @@ class Work:
             )
         )
 
-    def unfetched(self, before: float) -> list[tuple[int, str, str, str]]:
-        """Passive replies whose last connection's time ended before `before` and that none fetched."""
-        found = sa.select(
-            messages.c.id, messages.c.account, messages.c.user, messages.c.answer
-        ).where(
+    def show(self, job: Job, text: str) -> None:
+        """What the message's stream shows from now on."""
+        self._database.write(lambda db: _update(db, job, stream=text))
+
+    def unfetched(self, before: float) -> list[Unfetched]:
+        """Answers whose last connection's time ended before `before` and that none fetched."""
+        names = ("id", "account", "user", "chat", "handle", "answer")
+        found = sa.select(*(messages.c[name] for name in names)).where(
             messages.c.state == "answered",
-            messages.c.mode == "passive",
+            messages.c.mode.in_(("passive", "stream")),
             messages.c.fetched_at.is_(None),
             messages.c.wait_until < before,
         )
         rows = self._database.read(lambda db: db.execute(found).all())
-        return [(row.id, row.account, row.user, row.answer) for row in rows]
+        return [
+            Unfetched(row.id, row.account, Address(row.user, row.chat, row.handle), row.answer)
+            for row in rows
+        ]
 
     def push_instead(self, message_id: int, bodies: Sequence[str]) -> bool:
         """Turn a passive reply that nobody fetched into a push; False if a connection was faster."""
@@ -234,7 +269,7 @@ class Work:
                 sa.update(messages)
                 .where(
                     messages.c.id == message_id,
-                    messages.c.mode == "passive",
+                    messages.c.mode.in_(("passive", "stream")),
                     messages.c.fetched_at.is_(None),
                 )
                 .values(mode="push", owner="", lease_until=0.0, next_at=0.0)
@@ -255,7 +290,7 @@ class Work:
         )
         return self._database.read(lambda db: {row[0]: row[1] for row in db.execute(found)})
 
-    def _lease(self, db: sa.Connection) -> Job | None:
+    def _lease(self, db: sa.Connection, without: Collection[str]) -> Job | None:
         now = time.time()
         earlier = messages.alias("earlier")
         blocked = sa.exists().where(
@@ -268,7 +303,13 @@ class Work:
         )
         oldest = (
             sa.select(messages.c.id)
-            .where(UNFINISHED, messages.c.next_at <= now, messages.c.lease_until <= now, ~blocked)
+            .where(
+                UNFINISHED,
+                messages.c.next_at <= now,
+                messages.c.lease_until <= now,
+                messages.c.account.not_in(without),
+                sa.or_(messages.c.urgent, ~blocked),
+            )
             .order_by(messages.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)

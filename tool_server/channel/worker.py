@@ -12,11 +12,14 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from tool_server import logs, wake
-from tool_server.channel import answer
-from tool_server.channel.accounts import Account, Accounts
+from tool_server.channel.account import Account
+from tool_server.channel.accounts import Accounts
 from tool_server.channel.ask import Asker
-from tool_server.channel.dify import Dify, DifyError
+from tool_server.channel.compose import Composed, Composer
+from tool_server.channel.dify import Dify
 from tool_server.channel.push import Pusher
+from tool_server.channel.screen import LedgerScreen, NoScreen, Screen
+from tool_server.channel.surface import Text
 from tool_server.channel.surfaces import SURFACES
 from tool_server.channel.vault import Vault
 from tool_server.channel.wecom_api import WeComApi
@@ -32,18 +35,6 @@ log = structlog.get_logger()
 # Without a wake-up call the ledger is asked this often.
 POLL_S = 0.25
 SWEEP_S = 1.0
-# Seconds before the n-th new try to reach Dify: 0.5, 2, 8, 32.
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 60.0
-# What a person is told, by Dify's error code; all others are a failed run.
-SENTENCES = {
-    "unreachable": "unreachable",
-    "cut": "unreachable",
-    "unauthorized": "misconfigured",
-    "app_unavailable": "misconfigured",
-    "not_chat_app": "misconfigured",
-    "provider_not_initialize": "misconfigured",
-}
 
 
 def main(settings: Settings) -> None:
@@ -79,6 +70,9 @@ class Worker:
         self._api = WeComApi(settings.channel_wecom_url, timeout_s=settings.channel_wecom_timeout_s)
         self._asker = Asker(self._work, self._dify, settings.channel_conversation_idle_s)
         self._metrics = Metrics()
+        self._composer = Composer(
+            self._work, self._asker, self._metrics.failures, attempts=settings.channel_attempts
+        )
         self._pusher = Pusher(
             self._work, self._api, self._metrics.sends, attempts=settings.channel_attempts
         )
@@ -126,67 +120,47 @@ class Worker:
             log.warning("lease.lost", message=job.id, fence=job.fence)
         except Exception as error:  # a fault of ours must not lose the message
             log.error("worker.fault", message=job.id, exc_info=error)
-            self._put_off(job, "a fault of the worker")
+            self._composer.put_off(job, "a fault of the worker")
         finally:
             del self._active[job.id]
             wake.ring(self._settings.run_dir, "worker")
 
     def answer_message(self, job: Job) -> None:
-        """Ask, settle, push: what becomes of one leased message."""
+        """Compose, settle, push: what becomes of one leased message."""
         account = self._accounts.get(job.account)
         if account is None:
             self._work.give_up(job, "its account was removed")
             return
         if job.state == "asking":
-            pieces = self._ask(job, account)
-            if pieces is None or self._settle(job, account, pieces) == "passive":
+            limits = SURFACES[account.surface].LIMITS
+            composed = self._composer.compose(job, account, limits, self._screen(job, account))
+            if composed is None or self._settle(job, account, composed) == "passive":
                 return
         self._pusher.push(job, account)
 
-    def _ask(self, job: Job, account: Account) -> "_Pieces | None":
-        """The answer's pieces, or None when the message was put off."""
-        if job.kind != "text" or not job.question:
-            return _Pieces([answer.sentence("text_only", job.question, account)])
-        try:
-            answered = self._asker.ask(job, account)
-        except DifyError as error:
-            log.warning("ask.failed", message=job.id, code=error.code, attempt=job.attempts + 1)
-            if error.retry and job.attempts + 1 < self._settings.channel_attempts:
-                self._put_off(job, error.code)
-                return None
-            self._metrics.failures.labels(error.code).inc()
-            self._work.happened(job, "ask.failed", code=error.code)
-            name = SENTENCES.get(error.code, "failed")
-            return _Pieces([answer.sentence(name, job.question, account)])
-        limits = SURFACES[account.surface].LIMITS
-        return _Pieces(
-            answer.render(answered, job.question, account, limits), answered.conversation
-        )
+    def _screen(self, job: Job, account: Account) -> Screen:
+        if SURFACES[account.surface].LIMITS.first == "stream":
+            return LedgerScreen(self._work, job)
+        return NoScreen()
 
-    def _settle(self, job: Job, account: Account, pieces: "_Pieces") -> str:
+    def _settle(self, job: Job, account: Account, composed: Composed) -> str:
         """Store the answer and its mode in one transaction; then wake the web that may wait for it."""
         surface = SURFACES[account.surface]
         reply = None
-        if len(pieces.texts) == 1:
-            reply = surface.seal_reply(account, job.user, pieces.texts[0], now=time.time())
+        match composed.contents:
+            case [Text(text)] if surface.LIMITS.first == "passive":
+                reply = surface.seal_reply(account, job.address, text, now=time.time())
+        texts = [content.text for content in composed.contents if isinstance(content, Text)]
         mode = self._work.settle(
             job,
-            "\n\n".join(pieces.texts),
-            bodies=self._bodies(account, job.user, job.id, pieces.texts),
+            "\n\n".join(texts),
+            bodies=surface.bodies(account, job.address, composed.contents, message_id=job.id),
             reply=reply,
-            dify=pieces.conversation,
+            dify=composed.conversation,
         )
         wake.ring(self._settings.run_dir, "web", str(job.id))
         self._metrics.answers.labels(mode).inc()
         return mode
-
-    def _bodies(self, account: Account, user: str, message_id: int, texts: list[str]) -> list[str]:
-        send_body = SURFACES[account.surface].send_body
-        return [send_body(account, user, text, message_id=message_id) for text in texts]
-
-    def _put_off(self, job: Job, reason: str) -> None:
-        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 4**job.attempts)
-        self._work.later(job, reason, in_s=pause)
 
     def _keep(self, stopped: threading.Event) -> None:
         """Each second: renew leases, take over from the dead, push what no connection fetched."""
@@ -206,27 +180,20 @@ class Worker:
 
     def _sweep(self) -> None:
         before = time.time() - self._settings.channel_sweep_after_s
-        for message_id, name, user, text in self._work.unfetched(before):
-            account = self._accounts.get(name)
+        for lost in self._work.unfetched(before):
+            account = self._accounts.get(lost.account)
             if account is None:
                 continue
-            bodies = self._bodies(account, user, message_id, [text])
-            if self._work.push_instead(message_id, bodies):
-                log.warning("passive.unfetched", message=message_id)
+            make = SURFACES[account.surface].bodies
+            bodies = make(account, lost.address, [Text(lost.answer)], message_id=lost.id)
+            if self._work.push_instead(lost.id, bodies):
+                log.warning("passive.unfetched", message=lost.id)
                 wake.ring(self._settings.run_dir, "worker")
 
     def _state(self) -> dict[str, object]:
         counts = self._work.counts()
         self._metrics.queue.set(sum(counts.values()))
         return {"active": len(self._active), "unfinished": counts}
-
-
-class _Pieces:
-    """An answer's texts, and the Dify conversation to go on with."""
-
-    def __init__(self, texts: list[str], conversation: str = "") -> None:
-        self.texts = texts
-        self.conversation = conversation
 
 
 class Metrics:

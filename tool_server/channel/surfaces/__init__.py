@@ -1,4 +1,4 @@
-"""One module per surface: its limits and the verbs verify, decode, seal_reply, send_body."""
+"""One module per surface: its limits and the verbs verify, decode, seal_reply, bodies, send."""
 
 from collections.abc import Mapping
 

@@ -5,15 +5,26 @@ Limits and codes: developer.work.weixin.qq.com, documents 90236, 90238-90241 and
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tool_server.channel import wxxml
-from tool_server.channel.accounts import Account
-from tool_server.channel.surface import Callback, Incoming, Limits, Refused
+from tool_server.channel.account import Account, WeComApp
+from tool_server.channel.surface import (
+    Address,
+    Api,
+    Callback,
+    Content,
+    File,
+    Incoming,
+    Limits,
+    Received,
+    Refused,
+    Text,
+)
 from tool_server.channel.wxcrypt import CryptoError
 
 # A text has 2048 bytes, the rest is cut silently (90236).
-LIMITS = Limits(piece_bytes=2048, number_bytes=16)
+LIMITS = Limits(piece_bytes=2048, number_bytes=16, first="passive", markup="subset")
 # The platform drops the same request to the same user within this time (90236: default 1800 s, at most 4 hours).
 DUPLICATE_WINDOW_S = 1800
 LONGEST_DUPLICATE_WINDOW_S = 14400
@@ -23,7 +34,7 @@ def verify(account: Account, callback: Callback) -> str:
     """Answer of the GET check: the decrypted `echostr`."""
     query = callback.query
     try:
-        return account.crypt().open(
+        return account.crypt.open(
             query.get("echostr", ""),
             signature=query.get("msg_signature", ""),
             timestamp=query.get("timestamp", ""),
@@ -33,13 +44,14 @@ def verify(account: Account, callback: Callback) -> str:
         raise Refused(str(error)) from None
 
 
-def decode(account: Account, callback: Callback, *, window_s: int, now: float) -> Incoming:
+def decode(account: Account, callback: Callback, *, window_s: int, now: float) -> Received:
     """The message of a POST; raises `Refused` for all that is wrong with it."""
+    account = of_app(account)
     query = callback.query
     _check_window(query.get("timestamp", ""), window_s, now)
     try:
         outer = wxxml.parse(callback.body)
-        inner = account.crypt().open(
+        inner = account.crypt.open(
             outer.get("Encrypt", ""),
             signature=query.get("msg_signature", ""),
             timestamp=query.get("timestamp", ""),
@@ -55,24 +67,46 @@ def decode(account: Account, callback: Callback, *, window_s: int, now: float) -
     return _incoming(account, fields)
 
 
-def seal_reply(account: Account, user: str, text: str, *, now: float) -> bytes:
+def seal_reply(account: Account, to: Address, text: str, *, now: float) -> bytes:
     """The bytes of a passive reply; made once, every delivery of the message gets the same."""
-    inner = wxxml.reply(text, to=user, sender=account.corp_id, created_at=int(now))
-    sealed = account.crypt().seal(inner, timestamp=str(int(now)), nonce=secrets.token_hex(8))
+    app = of_app(account)
+    inner = wxxml.reply(text, to=to.user, sender=app.corp_id, created_at=int(now))
+    sealed = app.crypt.seal(inner, timestamp=str(int(now)), nonce=secrets.token_hex(8))
     return wxxml.envelope(sealed)
 
 
-def send_body(account: Account, user: str, text: str, *, message_id: int) -> str:
-    """The JSON of one message/send. A retry sends exactly these bytes, so that the platform can drop it.
+def bodies(
+    account: Account, to: Address, contents: Sequence[Content], *, message_id: int
+) -> list[str]:
+    """The JSON of each message/send. A retry sends exactly these bytes, so that the platform can drop it."""
+    app = of_app(account)
+    return [_body(app, to, content, message_id) for content in contents]
 
-    Two answers with one text ("I don't know") must not be taken for a retry: the window differs by message.
-    """
+
+def send(api: Api, account: Account, body: str) -> str:
+    """Push one piece; the platform's id of it."""
+    return str(api.call(account, "/cgi-bin/message/send", body).get("msgid", ""))
+
+
+def of_app(account: Account) -> WeComApp:
+    """The account as what it is."""
+    if not isinstance(account, WeComApp):
+        raise TypeError(f"{account.surface} is not a self-built app")
+    return account
+
+
+def _body(app: WeComApp, to: Address, content: Content, message_id: int) -> str:
+    """Two answers with one text ("I don't know") must not be taken for a retry: the window differs by message."""
     spread = LONGEST_DUPLICATE_WINDOW_S - DUPLICATE_WINDOW_S
+    match content:
+        case Text(text):
+            part: dict[str, object] = {"msgtype": "text", "text": {"content": wxxml.clean(text)}}
+        case File(kind, media_id):
+            part = {"msgtype": kind, kind: {"media_id": media_id}}
     body = {
-        "touser": user,
-        "msgtype": "text",
-        "agentid": account.agent_id,
-        "text": {"content": wxxml.clean(text)},
+        "touser": to.user,
+        **part,
+        "agentid": app.agent_id,
         "enable_duplicate_check": 1,
         "duplicate_check_interval": DUPLICATE_WINDOW_S + message_id % spread,
     }
@@ -87,7 +121,7 @@ def _check_window(timestamp: str, window_s: int, now: float) -> None:
         raise Refused("timestamp")
 
 
-def _incoming(account: Account, fields: Mapping[str, str]) -> Incoming:
+def _incoming(account: WeComApp, fields: Mapping[str, str]) -> Incoming:
     user, kind = fields.get("FromUserName", ""), fields.get("MsgType", "")
     sent_at = fields.get("CreateTime", "")
     if not user or not kind or not sent_at.isdigit():
@@ -99,6 +133,7 @@ def _incoming(account: Account, fields: Mapping[str, str]) -> Incoming:
         platform_id=platform_id[:64],
         user=user[:128],
         kind=kind[:32],
+        event=fields.get("Event", "").lower()[:32],
         text=fields.get("Content", "").strip(),
         sent_at=int(sent_at),
     )
