@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [
     *("pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-emit-index-url"),
     *("--no-header", "--python-version", "3.12", "pyproject.toml"),
-    *("--extra", "engine", "--group", "dev"),
+    *("--extra", "engine", "--extra", "postgresql", "--group", "dev"),
 ]
 TORCH_PARTS = re.compile(r"^(torch|triton|nvidia-|cuda-)")
 
