@@ -6,6 +6,7 @@ from pydantic.fields import FieldInfo
 
 from scripts.bench import page
 from tool_server.channel.settings import ChannelSettings
+from tool_server.channel.wecom_errors import table
 from tool_server.knowledge.settings import KnowledgeSettings
 from tool_server.model.aux.settings import AuxSettings
 from tool_server.model.settings import ModelSettings
@@ -18,6 +19,7 @@ PARTS = (
     ("Knowledge", KnowledgeSettings),
     ("Channel", ChannelSettings),
 )
+ERRORS_BEGIN, ERRORS_END = "<!-- made by `make docs` -->", "<!-- end -->"
 HEAD = """# Settings
 
 Made by `make docs` from the code. Each setting is an environment variable, read once at the start. One that is unknown
@@ -32,6 +34,14 @@ def settings_page() -> str:
     tables = [_table("General", general)]
     tables += [_table(title, part.model_fields) for title, part in PARTS]
     return HEAD + "\n" + "\n".join(tables)
+
+
+def errors_page() -> str:
+    """The page of errors, with the platform's codes as the code has them."""
+    text = (DOCS / "errors.md").read_text()
+    before, rest = text.split(ERRORS_BEGIN)
+    _, after = rest.split(ERRORS_END)
+    return f"{before}{ERRORS_BEGIN}\n\n{table()}\n\n{ERRORS_END}{after}"
 
 
 def _table(title: str, fields: dict[str, FieldInfo]) -> str:
@@ -51,4 +61,5 @@ def _default(field: FieldInfo) -> str:
 
 if __name__ == "__main__":
     (DOCS / "settings.md").write_text(settings_page())
+    (DOCS / "errors.md").write_text(errors_page())
     page.write()

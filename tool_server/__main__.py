@@ -11,8 +11,9 @@ from tool_server.settings import Settings, SettingsError, load
 # Commands by the module that holds them. A process imports only the one that it is asked for: the engine needs
 # neither database nor index, and would start two seconds later with them.
 MODULES = {
-    "account": "tool_server.channel.commands",
+    "account": "tool_server.channel.account_commands",
     "aux": "tool_server.model.commands",
+    "doctor": "tool_server.channel.doctor_commands",
     "engine": "tool_server.model.commands",
     "evaluate": "tool_server.knowledge.evaluate",
     "index": "tool_server.knowledge.index_commands",
@@ -22,10 +23,15 @@ MODULES = {
     "restore": "tool_server.backup_commands",
     "key": "tool_server.key_commands",
     "pins": "tool_server.knowledge.pin_commands",
-    "trace": "tool_server.channel.commands",
+    "forget": "tool_server.channel.ledger_commands",
+    "letters": "tool_server.channel.ledger_commands",
+    "reconcile": "tool_server.channel.ledger_commands",
+    "trace": "tool_server.channel.ledger_commands",
     "vectors": "tool_server.knowledge.vectors.commands",
     "worker": "tool_server.channel.commands",
 }
+# Where the function cannot have its command's name.
+COMMANDS = {"reconcile": "reconcile_command"}
 
 
 class Commands(click.Group):
@@ -38,7 +44,7 @@ class Commands(click.Group):
         if cmd_name not in MODULES:
             return super().get_command(ctx, cmd_name)
         module = importlib.import_module(MODULES[cmd_name])
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, COMMANDS.get(cmd_name, cmd_name))
         return command
 
 

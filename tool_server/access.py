@@ -22,6 +22,7 @@ class Asker:
     departments: tuple[int, ...] = ()
     chat_type: Literal["single", "group"] = "single"
     chat: str = ""
+    closed: str = ""  # digest of the bases that are closed to them; opens and closes nothing itself
 
 
 def right(value: str) -> str:

@@ -5,7 +5,9 @@ from typing import Any
 from flask import Flask, Response, jsonify, request
 from flask.json.provider import DefaultJSONProvider
 
+import tool_server.channel.page_routes
 import tool_server.channel.routes
+import tool_server.channel.verify_file
 import tool_server.health
 import tool_server.knowledge.surface
 import tool_server.metrics
@@ -52,10 +54,12 @@ def create_app(settings: Settings, guard: Guard | None = None) -> Flask:
     app.register_blueprint(tool_server.health.blueprint(settings, registry, model))
     if settings.knowledge_enabled:
         tool_server.knowledge.surface.register(
-            app, settings, keys, registry, channel.resolve_ticket
+            app, settings, keys, registry, channel.resolve_ticket, channel.restrict_ticket
         )
     if settings.channel_enabled:
         app.register_blueprint(tool_server.channel.routes.blueprint(channel, keys))
+        app.register_blueprint(tool_server.channel.page_routes.blueprint(channel))
+        app.register_blueprint(tool_server.channel.verify_file.blueprint(channel.accounts))
     register_errors(app, _render)
     return app
 

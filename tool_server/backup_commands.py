@@ -12,6 +12,11 @@ APART = (
     " must be given anew; without keys.json new keys are made."
 )
 
+LEDGER_APART = (
+    "Not in it: the ledger, which is in PostgreSQL (SHENQIAO_DATABASE_URL). Save it with pg_dump at the same time,"
+    " and restore both together."
+)
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
@@ -21,7 +26,8 @@ def backup(file: Path) -> None:
     Keys and the encryption key are not in it: who finds the backup shall not have them too. The index is not either;
     it is built anew from the catalogue.
     """
-    data_dir = load().data_dir
+    settings = load()
+    data_dir = settings.data_dir
     try:
         manifest = archive.backup(data_dir, file.absolute())
     except archive.BackupError as error:
@@ -30,6 +36,8 @@ def backup(file: Path) -> None:
     names = [name for name in archive.APART if (data_dir / name).exists()]
     if names:
         click.echo(APART.format(names=" and ".join(names), folder=data_dir), err=True)
+    if settings.database_url.get_secret_value():
+        click.echo(LEDGER_APART, err=True)
 
 
 @click.command()

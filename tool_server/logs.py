@@ -10,7 +10,9 @@ import structlog
 
 from tool_server.settings import Settings
 
-SECRET = re.compile(r"(access_token=|Bearer |corpsecret=|key=)[^&\s\"']+")
+SECRET = re.compile(
+    r"(access_token=|Bearer |corpsecret=|key=|msg_signature=|nonce=|echostr=|[?&]code=)[^&\s\"']+"
+)
 
 
 def configure(settings: Settings, process: str) -> None:
@@ -27,7 +29,8 @@ def configure(settings: Settings, process: str) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # One write a line: several processes share a log, and a line and its end must not come apart.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

@@ -5,8 +5,9 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, SecretStr, ValidationError
+from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from tool_server.channel.settings import ChannelSettings
@@ -17,6 +18,7 @@ from tool_server.model.settings import ModelSettings
 PREFIX = "SHENQIAO_"
 # A Unix socket's path may have 107 bytes on Linux; the longest name below `run_dir` takes 30.
 RUN_DIR_LIMIT = 75
+DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
 class SettingsError(Exception):
@@ -35,6 +37,19 @@ class Settings(ModelSettings, AuxSettings, KnowledgeSettings, ChannelSettings):
         Path(),
         description="Folder of sockets and heartbeats, at most 75 characters; empty: one in the temporary folder.",
     )
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="The ledger's PostgreSQL, postgresql://user:password@host:port/database; empty: SQLite.",
+    )
+    database_connections: int = Field(
+        32, ge=2, le=500, description="Connections that one process may hold at PostgreSQL."
+    )
+    database_timeout_s: float = Field(
+        5.0,
+        gt=0,
+        le=60,
+        description="Seconds to connect to PostgreSQL, and to wait for one of the process's connections.",
+    )
     host: str = Field("127.0.0.1", description="Address on which the web process listens.")
     port: int = Field(8000, ge=0, le=65535, description="Port on which the web process listens.")
     web_threads: int = Field(
@@ -46,6 +61,15 @@ class Settings(ModelSettings, AuxSettings, KnowledgeSettings, ChannelSettings):
     model_enabled: bool = Field(True, description="Serve the model (`/v1`) here.")
     knowledge_enabled: bool = Field(True, description="Serve private knowledge here.")
     channel_enabled: bool = Field(True, description="Serve the WeChat channel here.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql(cls, value: SecretStr) -> SecretStr:
+        """Looked at without the database's libraries: the engine reads settings too and loads none of them."""
+        given = value.get_secret_value()
+        if given and (urlsplit(given).scheme not in DATABASE_SCHEMES or not urlsplit(given).path):
+            raise ValueError("must be postgresql://user:password@host:port/database, or empty")
+        return value
 
     def short_run_dir(self) -> Path:
         """The folder of sockets: as set, or one in the temporary folder that belongs to `data_dir` alone."""

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from tool_server import heartbeats
 from tool_server.model.aux import kinds
+from tool_server.parent import follow
 from tool_server.settings import Settings
 
 log = structlog.get_logger()
@@ -132,7 +134,7 @@ def _children(settings: Settings, descriptor: int) -> list[Child]:
         if kinds.configured(settings):
             children.append(Child("aux", ("aux",)))
     if settings.channel_enabled:
-        children.append(Child("worker", ("worker",)))
+        children += [Child("worker", ("worker",)) for _ in range(settings.channel_workers)]
     if settings.knowledge_enabled:
         children.append(Child("indexer", ("indexer",)))
     return children
@@ -141,7 +143,11 @@ def _children(settings: Settings, descriptor: int) -> list[Child]:
 def _start(child: Child, now: float) -> None:
     command = [sys.executable, "-m", "tool_server", *child.arguments]
     child.process = subprocess.Popen(
-        command, pass_fds=child.descriptors, env=os.environ.copy(), start_new_session=True
+        command,
+        pass_fds=child.descriptors,
+        env=os.environ.copy(),
+        start_new_session=True,
+        preexec_fn=partial(follow, os.getpid()),
     )
     child.started_at = now
     log.info("process.started", child=child.name, child_pid=child.process.pid)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +16,7 @@ class Bell:
     def __init__(self, run_dir: Path, kind: str) -> None:
         folder = run_dir / "wake"
         folder.mkdir(parents=True, exist_ok=True)
+        self.kind = kind
         self._path = folder / f"{kind}-{os.getpid()}"
         self._path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -26,6 +28,13 @@ class Bell:
             return self._socket.recv(DATAGRAM).decode()
         except TimeoutError:
             return None
+
+    def ring(self, payload: str = "") -> None:
+        """From another thread of this process; a full socket is awake already."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            with suppress(BlockingIOError, ConnectionRefusedError, FileNotFoundError):
+                sender.sendto(payload.encode(), str(self._path))
 
     def close(self) -> None:
         self._socket.close()

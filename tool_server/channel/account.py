@@ -15,6 +15,7 @@ from pydantic import (
     field_validator,
 )
 
+from tool_server.channel.menu import Menu
 from tool_server.channel.wxcrypt import WxCrypt, decode_key
 from tool_server.words import Language
 
@@ -32,6 +33,8 @@ def _aes_key(value: SecretStr) -> SecretStr:
 
 type CallbackToken = Annotated[SecretStr, AfterValidator(_callback_token)]
 type AesKey = Annotated[SecretStr, AfterValidator(_aes_key)]
+# The account whose app may look up the people that write to a bot.
+type PeopleAccount = Annotated[str, Field(pattern=r"^[a-z0-9_-]{0,64}$")]
 type CorpId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
@@ -79,6 +82,11 @@ class Account(BaseModel):
         """The callback crypto; a surface without callbacks has none."""
         raise NotImplementedError
 
+    @property
+    def passive(self) -> bool:
+        """Whether a passive reply can hold this account's answers."""
+        return True
+
 
 class WeComApp(Account):
     """WeCom self-built app (企业微信自建应用); the receive id of its callbacks is the corp id."""
@@ -89,12 +97,24 @@ class WeComApp(Account):
     secret: SecretStr
     token: CallbackToken
     encoding_aes_key: AesKey
+    menu: Menu = ()
+    # `text` shows no markup but works in WeChat too; `markdown` is shown by WeCom only.
+    markup: Literal["text", "markdown"] = "text"
+    # Two buttons below each answer, whether it helped.
+    feedback: bool = False
+    # What the console wants to read at /WW_verify_<this>.txt of the trusted domain; empty for none.
+    verify_code: str = Field("", pattern=r"^([A-Za-z0-9]{16})?$")
 
     @property
     def crypt(self) -> WxCrypt:
         return WxCrypt(
             self.token.get_secret_value(), self.encoding_aes_key.get_secret_value(), self.corp_id
         )
+
+    @property
+    def passive(self) -> bool:
+        """A passive reply has no markdown (90241)."""
+        return self.markup == "text"
 
 
 class WeComKf(Account):
@@ -107,6 +127,9 @@ class WeComKf(Account):
     encoding_aes_key: AesKey
     open_kfids: tuple[str, ...] = ()  # empty: all that the app may use
     ai_label: bool = True
+    servicer: str = ""  # the userid to whom customers are handed over; empty: the waiting pool
+    human_words: tuple[str, ...] = ("转人工", "人工", "人工客服", "human", "/human", "/人工")
+    human_marker: str = "[[human]]"  # an answer that holds it hands over; empty: none does
 
     @property
     def crypt(self) -> WxCrypt:
@@ -121,6 +144,7 @@ class WeComBot(Account):
     surface: Literal["wecom_bot"]
     token: CallbackToken
     encoding_aes_key: AesKey
+    people_account: PeopleAccount = ""
 
     @property
     def crypt(self) -> WxCrypt:
@@ -133,6 +157,7 @@ class WeComBotSocket(Account):
     surface: Literal["wecom_bot_socket"]
     bot_id: str = Field(min_length=1, max_length=128)
     secret: SecretStr
+    people_account: PeopleAccount = ""
 
 
 CLASSES: dict[str, type[Account]] = {
@@ -151,6 +176,16 @@ def parse_account(values: Mapping[str, object]) -> Account:
     """The account of these values, of its surface's class. Raises pydantic's `ValidationError`."""
     kind = _Kind.model_validate(values)
     return CLASSES[kind.surface].model_validate(values)
+
+
+def app_of(account: Account) -> tuple[str, ...]:
+    """What the platform calls this app or bot by; two accounts of one would answer each other's messages."""
+    match account:
+        case WeComApp():
+            return (account.surface, account.corp_id, str(account.agent_id))
+        case WeComBotSocket():
+            return (account.surface, account.bot_id)
+    return ()
 
 
 def secret_fields(account: Account) -> list[str]:

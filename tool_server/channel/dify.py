@@ -1,4 +1,4 @@
-"""Dify's Service API as the channel needs it: ask an app as one person, look a message up, stop a run; for `ask`.
+"""Dify's Service API as the channel needs it: ask as one person, upload, look up, stop, give feedback; for `ask`.
 
 Shapes: docs.dify.ai, "Service API" of a chatflow. Where a stream's reader goes away, Dify drops the answer's text.
 """
@@ -6,91 +6,49 @@ Shapes: docs.dify.ai, "Service API" of a chatflow. Where a stream's reader goes 
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import httpx_sse
 
 from tool_server.channel.account import Account
+from tool_server.channel.dify_run import Run, found
+from tool_server.channel.dify_values import (
+    Answered,
+    Attachment,
+    DifyError,
+    Found,
+    Growing,
+    Produced,
+    Question,
+    Rating,
+    Source,
+    Started,
+    UnknownConversation,
+)
+
+__all__ = [
+    "Answered",
+    "Attachment",
+    "Dify",
+    "DifyError",
+    "Found",
+    "Growing",
+    "Produced",
+    "Question",
+    "Rating",
+    "Source",
+    "Started",
+    "UnknownConversation",
+]
 
 CONNECT_S = 5.0
 # Dify sends a ping every 10 s while an app works.
 SILENCE_S = 35.0
 LOOKUP_S = 10.0
+UPLOAD_S = 60.0
 # Newest conversations and messages that a look-up reads.
 LOOKUP_ROWS = 20
-
-
-class DifyError(Exception):
-    """The app gave no answer. `retry` where a later try may help; `code` as Dify names it."""
-
-    def __init__(self, code: str, message: str, *, retry: bool) -> None:
-        super().__init__(message)
-        self.code = code
-        self.retry = retry
-
-
-class UnknownConversation(DifyError):
-    """Dify does not know this conversation (any more), or it belongs to another person."""
-
-    def __init__(self) -> None:
-        super().__init__("not_found", "Dify does not know this conversation.", retry=True)
-
-
-@dataclass(frozen=True)
-class Question:
-    """What an app is asked: by whom, in which conversation ("" begins one), with which ticket."""
-
-    text: str
-    user: str
-    conversation: str
-    ticket: str
-
-
-@dataclass(frozen=True)
-class Started:
-    """The first event of a run: the ids under which it can be found again."""
-
-    task: str
-    message: str
-    conversation: str
-
-
-@dataclass(frozen=True)
-class Growing:
-    """How far a run is: its text so far, raw, and the title of the node that works while there is none."""
-
-    text: str
-    progress: str
-
-
-@dataclass(frozen=True)
-class Source:
-    """A passage that the model was given: its title and its text."""
-
-    title: str
-    content: str
-
-
-@dataclass(frozen=True)
-class Answered:
-    """The end of a run: its whole text, with the passages that the model was given."""
-
-    text: str
-    conversation: str
-    sources: tuple[Source, ...] = ()
-
-
-@dataclass(frozen=True)
-class Found:
-    """A message that Dify has on record; `text` is empty while it runs, and for ever if its reader went away."""
-
-    message: str
-    conversation: str
-    text: str
-    failed: bool
-    sources: tuple[Source, ...] = field(default=())
 
 
 class Dify:
@@ -104,7 +62,7 @@ class Dify:
     def ask(self, account: Account, question: Question) -> Iterator[Started | Growing | Answered]:
         """Run the app: first `Started`, at last `Answered`. Raises `DifyError`."""
         deadline = time.monotonic() + self._ask_timeout_s
-        run = _Run()
+        run = Run(account.dify_url)
         try:
             with httpx_sse.connect_sse(
                 self._http,
@@ -127,23 +85,42 @@ class Dify:
             query = {"conversation_id": conversation, "user": question.user, "limit": LOOKUP_ROWS}
             for row in self._get(account, "/messages", query).get("data", []):
                 ours = row.get("id") == message
-                if ours or (not message and row.get("inputs", {}).get("ticket") == question.ticket):
-                    return _found(row)
+                carried = (row.get("inputs") or {}).get("ticket")
+                if ours or (not message and carried == question.ticket):
+                    return found(row, account.dify_url)
         return None
 
-    def stop(self, account: Account, task: str, user: str) -> None:
-        """End a run that nobody reads any more; one that has ended already is no error."""
+    def stop(self, account: Account, task: str, user: str) -> bool:
+        """End a run whose answer nobody wants; False where Dify did not take it. One that has ended is no error."""
         try:
-            self._http.post(
-                f"{account.dify_url}/chat-messages/{task}/stop",
-                headers=_headers(account),
-                json={"user": user},
-            )
-        except httpx.HTTPError:
-            return
+            self._post(account, f"/chat-messages/{task}/stop", json={"user": user})
+        except DifyError:
+            return False
+        return True
+
+    def upload(self, account: Account, user: str, name: str, data: bytes, mime: str) -> str:
+        """Give Dify a file for this person's next question; its id. Raises `DifyError`."""
+        answer = self._post(
+            account,
+            "/files/upload",
+            data={"user": user},
+            files={"file": (name, data, mime)},
+            timeout=UPLOAD_S,
+        )
+        upload_id = str(answer.get("id") or "")
+        if not upload_id:
+            raise DifyError("unreachable", "Dify took a file and named no id.", retry=True)
+        return upload_id
+
+    def feedback(
+        self, account: Account, message: str, *, user: str, rating: Rating, content: str
+    ) -> None:
+        """What a person thinks of an answer; an empty rating takes it back. Raises `DifyError`."""
+        body = {"rating": rating or None, "user": user, "content": content or None}
+        self._post(account, f"/messages/{message}/feedbacks", json=body)
 
     def parameters(self, account: Account) -> Mapping[str, Any]:
-        """What the app declares; for the check when an account is saved. Raises `DifyError`."""
+        """What the app declares: opening, files, inputs. Raises `DifyError`."""
         return self._get(account, "/parameters", {})
 
     def close(self) -> None:
@@ -157,65 +134,35 @@ class Dify:
         return [str(row["id"]) for row in rows]
 
     def _get(self, account: Account, path: str, query: Mapping[str, Any]) -> dict[str, Any]:
+        conversation = str(query.get("conversation_id", ""))
+        return self._call("GET", account, path, conversation, params=dict(query))
+
+    def _post(self, account: Account, path: str, **content: Any) -> dict[str, Any]:
+        return self._call("POST", account, path, "", **content)
+
+    def _call(
+        self,
+        method: str,
+        account: Account,
+        path: str,
+        conversation: str,
+        *,
+        timeout: float = LOOKUP_S,
+        **content: Any,  # httpx's: params, json, data, files
+    ) -> dict[str, Any]:
         try:
-            response = self._http.get(
+            response = self._http.request(
+                method,
                 account.dify_url + path,
-                params=dict(query),
                 headers=_headers(account),
-                timeout=LOOKUP_S,
+                timeout=timeout,
+                **content,
             )
-            _raise_for_status(response, str(query.get("conversation_id", "")))
+            _raise_for_status(response, conversation)
             answer = response.json()
-        except (httpx.HTTPError, json.JSONDecodeError):
+        except (httpx.HTTPError, ValueError):
             raise DifyError("unreachable", "Dify cannot be reached.", retry=True) from None
         return answer if isinstance(answer, dict) else {}
-
-
-class _Run:
-    """What has been read of a stream so far."""
-
-    def __init__(self) -> None:
-        self._started: Started | None = None
-        self._text: list[str] = []
-        self._progress = ""
-        self._sources: tuple[Source, ...] = ()
-        self._ended = False
-
-    def read(self, source: httpx_sse.EventSource, deadline: float) -> Iterator[Started | Growing]:
-        for event in source.iter_sse():
-            if time.monotonic() > deadline:
-                raise DifyError("timeout", "The app took too long.", retry=False)
-            if not event.data:
-                continue
-            data = json.loads(event.data)
-            if self._started is None and data.get("message_id"):
-                self._started = _started(data)
-                yield self._started
-            before = (len(self._text), self._progress)
-            self._take(data)
-            if before != (len(self._text), self._progress):
-                yield Growing("".join(self._text), self._progress)
-
-    def _take(self, data: Mapping[str, Any]) -> None:
-        match data.get("event"):
-            case "node_started":
-                self._progress = str(data.get("data", {}).get("title", ""))
-            case "message":
-                self._text.append(str(data.get("answer", "")))
-            case "message_replace":
-                self._text = [str(data.get("answer", ""))]
-            case "message_end":
-                self._ended = True
-                self._sources = _sources(data.get("metadata", {}))
-            case "error":
-                raise DifyError(
-                    str(data.get("code", "error")), "The app's run failed.", retry=False
-                )
-
-    def answered(self) -> Answered:
-        if not self._ended or self._started is None:
-            raise DifyError("cut", "The app's stream ended early.", retry=True)
-        return Answered("".join(self._text), self._started.conversation, self._sources)
 
 
 def _headers(account: Account) -> dict[str, str]:
@@ -223,7 +170,7 @@ def _headers(account: Account) -> dict[str, str]:
 
 
 def _body(question: Question) -> dict[str, Any]:
-    return {
+    body: dict[str, Any] = {
         "query": question.text,
         "user": question.user,
         "inputs": {"ticket": question.ticket},
@@ -231,46 +178,34 @@ def _body(question: Question) -> dict[str, Any]:
         "conversation_id": question.conversation,
         "auto_generate_name": False,
     }
-
-
-def _started(data: Mapping[str, Any]) -> Started:
-    return Started(
-        task=str(data.get("task_id", "")),
-        message=str(data["message_id"]),
-        conversation=str(data.get("conversation_id", "")),
-    )
-
-
-def _found(row: Mapping[str, Any]) -> Found:
-    return Found(
-        message=str(row["id"]),
-        conversation=str(row.get("conversation_id", "")),
-        text=str(row.get("answer") or ""),
-        failed=row.get("status") == "error",
-        sources=_sources(row),
-    )
-
-
-def _sources(holder: Mapping[str, Any]) -> tuple[Source, ...]:
-    rows = holder.get("retriever_resources") or []
-    return tuple(
-        Source(str(row.get("document_name") or ""), str(row.get("content") or "")) for row in rows
-    )
+    if question.attachments:
+        body["files"] = [
+            {
+                "type": attachment.kind,
+                "transfer_method": "local_file",
+                "upload_file_id": attachment.upload_id,
+            }
+            for attachment in question.attachments
+        ]
+    return body
 
 
 def _raise_for_status(response: httpx.Response, conversation: str) -> None:
-    if response.status_code < 400:
+    """A conversation that Dify does not know is a 404, in some versions a 400 that says nothing."""
+    status = response.status_code
+    if status < 400:
         return
     response.read()
-    code = _error_code(response)
-    if response.status_code == 404 and conversation:
+    code, message = _error(response)
+    if conversation and (status == 404 or (status == 400 and not message)):
         raise UnknownConversation
-    retry = response.status_code in (408, 429) or response.status_code >= 500
-    raise DifyError(code, f"Dify answered {response.status_code}.", retry=retry)
+    retry = status in (408, 429) or status >= 500
+    raise DifyError(code, f"Dify answered {status}.", retry=retry)
 
 
-def _error_code(response: httpx.Response) -> str:
+def _error(response: httpx.Response) -> tuple[str, str]:
     try:
-        return str(response.json()["code"])
-    except (json.JSONDecodeError, KeyError, TypeError):
-        return f"http_{response.status_code}"
+        body = response.json()
+        return str(body["code"]), str(body.get("message") or "")
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return f"http_{response.status_code}", response.text

@@ -11,20 +11,23 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+import structlog
 
+from tool_server import wake_nodes
 from tool_server.access import Asker
 from tool_server.channel import kinds, tickets
-from tool_server.channel.schema import deliveries, events, messages
+from tool_server.channel.life import lives
+from tool_server.channel.nonces import Nonces, Seen
+from tool_server.channel.queue_limits import Place, QueueLimits, find_place, queue_length
+from tool_server.channel.schema import events, messages
 from tool_server.channel.surface import Incoming
 from tool_server.database import Database
-from tool_server.errors import Unavailable
+from tool_server.settings import Settings
+
+log = structlog.get_logger()
 
 # What still needs a worker. An answer that waits for its connection does not.
-UNFINISHED = sa.or_(
-    messages.c.state.in_(("received", "asking")),
-    sa.and_(messages.c.state == "answered", messages.c.mode == "push"),
-)
+UNFINISHED = messages.c.waits_for == "worker"
 
 
 @dataclass(frozen=True)
@@ -48,21 +51,47 @@ class View:
 class Ledger:
     """Claims and replies; each method is one transaction."""
 
-    def __init__(self, database: Database, *, queue_limit: int, ticket_ttl_s: float) -> None:
+    def __init__(self, database: Database, *, limits: QueueLimits, ticket_ttl_s: float) -> None:
         self._database = database
-        self._queue_limit = queue_limit
+        self._limits = limits
         self._ticket_ttl_s = ticket_ttl_s
+        self.nonces = Nonces()
+
+    @classmethod
+    def open(cls, database: Database, settings: Settings) -> "Ledger":
+        return cls(
+            database, limits=QueueLimits.of(settings), ticket_ttl_s=settings.channel_ticket_ttl_s
+        )
 
     def claim(
-        self, account: str, incoming: Incoming, *, wait_until: float, stream: bool = False
+        self,
+        account: str,
+        incoming: Incoming,
+        *,
+        wait_until: float,
+        stream: bool = False,
+        seen: Seen | None = None,
     ) -> Claim:
         """Insert the message, or find it; on disk when this returns. Raises `Unavailable` when the queue is full.
 
         `wait_until` is when a connection, or the platform's interest in a `stream`, ends; 0 where nobody waits.
+        `seen` is the callback's nonce; raises `Refused` if it is another message's.
         """
-        return self._database.write(
-            lambda db: self._claim(db, account, incoming, wait_until, stream)
-        )
+
+        def work(db: sa.Connection) -> Claim:
+            if seen is not None:
+                self.nonces.keep(db, seen)
+            return self.claim_within(db, account, incoming, wait_until=wait_until, stream=stream)
+
+        claim = self._database.write(work)
+        self.announce(claim, incoming)
+        return claim
+
+    def announce(self, claim: Claim, incoming: Incoming) -> None:
+        """To be called once a claim is on disk: the log has it, workers of other nodes hear of it."""
+        log.info("message.claimed", message=claim.message_id, new=claim.new, kind=incoming.kind)
+        if claim.new:
+            wake_nodes.notify(self._database, "worker")
 
     def view(self, message_id: int) -> View:
         row = self._database.read(
@@ -116,57 +145,94 @@ class Ledger:
 
     def timeline(self, account: str, platform_id: str) -> dict[str, Any] | None:
         """A message's life, as JSON; None where there is no such message."""
-        return self._database.read(lambda db: _timeline(db, account, platform_id))
+        found = lives(self._database, platform_id, account)
+        return found[0] if found else None
 
-    def _claim(
+    def unfinished(self) -> int:
+        """How many messages still need a worker."""
+        return self._database.read(queue_length)
+
+    def claim_within(
         self,
         db: sa.Connection,
         account: str,
         incoming: Incoming,
-        wait_until: float,
-        stream: bool,
+        *,
+        wait_until: float = 0.0,
+        stream: bool = False,
     ) -> Claim:
-        mode = _first_mode(incoming, wait_until, stream)
-        message_id = _insert(db, account, incoming, wait_until, mode)
-        if message_id is None:
-            return _repeat(db, incoming.dedupe_key, wait_until)
+        """`claim` as a part of somebody's transaction; `announce` is theirs, too."""
+        conversation = conversation_key(account, incoming.chat, incoming.user)
         if kinds.silent(incoming):
-            note(db, message_id, "noted", kind=incoming.kind)
-            return Claim(message_id, True, "push", 1)
-        if _queue_length(db) > self._queue_limit:
-            raise Unavailable(
-                "The queue is full.", retry_after=5
-            )  # the insert is rolled back with it
-        expires_at = time.time() + self._ticket_ttl_s
-        asker = Asker(
-            account,
-            incoming.user,
-            chat_type="group" if incoming.chat else "single",
-            chat=incoming.chat,
-        )
-        ticket = tickets.issue(db, message_id, asker, expires_at=expires_at)
-        db.execute(sa.update(messages).where(messages.c.id == message_id).values(ticket=ticket))
+            return _note_silent(db, account, incoming, conversation)
+        _lock_conversation(db, conversation)
+        values = _values(account, incoming, conversation)
+        place = find_place(db, self._limits, values)
+        if place is None:
+            return _repeat(db, incoming, wait_until)
+        mode = _first_mode(incoming, place, wait_until, stream)
+        ticket = tickets.new() if place.tell else ""
+        values |= {"mode": mode, "wait_until": wait_until, "ticket": ticket}
+        values |= {"turn": place.turn, "busy": place.busy}
+        if not place.tell:
+            values |= {"state": "done", "finished_at": values["received_at"]}
+        message_id = _insert(db, values)
+        if message_id is None:
+            return _repeat(db, incoming, wait_until)
+        if ticket:
+            expires_at = time.time() + self._ticket_ttl_s
+            asker = _asker(account, incoming)
+            tickets.issue(db, message_id, asker, expires_at=expires_at, ticket=ticket)
         note(db, message_id, "received", kind=incoming.kind, sent_at=incoming.sent_at)
+        if place.busy:
+            note(db, message_id, "busy", place=place.busy, told=place.tell)
         return Claim(message_id, True, mode, 1)
 
 
 def note(db: sa.Connection, message_id: int, name: str, **data: Any) -> None:
     """Add a line to a message's timeline, in the transaction of what it tells."""
     text = json.dumps(data, ensure_ascii=False)
-    db.execute(
-        sa.insert(events).values(message_id=message_id, at=time.time(), name=name, data=text)
+    db.execute(_NOTE, {"message_id": message_id, "at": time.time(), "name": name, "data": text})
+
+
+# Statements of every claim are made once: building one costs more than running it.
+_NOTE = sa.insert(events)
+_REPEAT = (
+    sa.update(messages)
+    .where(messages.c.dedupe_key == sa.bindparam("key"))
+    .values(
+        connections=messages.c.connections + 1,
+        wait_until=sa.case(
+            (messages.c.wait_until > sa.bindparam("until"), messages.c.wait_until),
+            else_=sa.bindparam("until"),
+        ),
     )
+    .returning(messages.c.id, messages.c.mode, messages.c.connections)
+)
+# One atomic insert decides who is first. As text: SQLAlchemy does not keep what it compiles of an ON CONFLICT.
+_COLUMNS = [column for column in messages.c if column.name not in ("id", "waits_for")]
+_DEFAULTS = {column.name: getattr(column.default, "arg", None) for column in _COLUMNS}
+_INSERT = sa.text(
+    "INSERT INTO messages ({}) VALUES ({}) ON CONFLICT (dedupe_key) DO NOTHING RETURNING id".format(  # noqa: S608  (the schema's own names)
+        ", ".join(f'"{name}"' for name in _DEFAULTS), ", ".join(f":{name}" for name in _DEFAULTS)
+    )
+)
 
 
-def _first_mode(incoming: Incoming, wait_until: float, stream: bool) -> str:
-    if kinds.silent(incoming) or not wait_until:
+def _first_mode(incoming: Incoming, place: Place, wait_until: float, stream: bool) -> str:
+    if not wait_until or not place.tell or kinds.quiet(incoming):
         return "push"
     return "stream" if stream else "open"
 
 
 def stream_id(dedupe_key: str) -> str:
     """How the platform is told to name a message's stream: the same in every delivery, on every node."""
-    return hashlib.sha256(dedupe_key.encode()).hexdigest()[:32]
+    return digest(dedupe_key)[:32]
+
+
+def digest(dedupe_key: str) -> str:
+    """What stands in the ledger for a surface's dedupe key, which may name a person."""
+    return hashlib.sha256(dedupe_key.encode()).hexdigest()
 
 
 def conversation_key(account: str, chat: str, user: str) -> str:
@@ -174,54 +240,72 @@ def conversation_key(account: str, chat: str, user: str) -> str:
     return f"{account}/{chat}/{user}"
 
 
-def _insert(
-    db: sa.Connection, account: str, incoming: Incoming, wait_until: float, mode: str
-) -> int | None:
-    """One atomic insert decides who is first; None for everybody else."""
-    insert = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
-    silent = kinds.silent(incoming)
-    now = time.time()
-    statement = insert(messages).values(
-        dedupe_key=incoming.dedupe_key,
-        account=account,
-        platform_id=incoming.platform_id,
-        conversation=conversation_key(account, incoming.chat, incoming.user),
-        user=incoming.user,
+def _lock_conversation(db: sa.Connection, conversation: str) -> None:
+    """Numbers of a conversation's messages grow in the order of their commits. SQLite has one writer anyway."""
+    if db.dialect.name == "postgresql":
+        number = int.from_bytes(hashlib.sha256(conversation.encode()).digest()[:8], signed=True)
+        db.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+
+
+def _note_silent(db: sa.Connection, account: str, incoming: Incoming, conversation: str) -> Claim:
+    """What nobody waits for an answer to."""
+    values = _values(account, incoming, conversation)
+    done = {"state": "done", "mode": "push", "finished_at": values["received_at"]}
+    message_id = _insert(db, values | done)
+    if message_id is None:
+        return _repeat(db, incoming, 0.0)
+    note(db, message_id, "noted", kind=incoming.kind)
+    return Claim(message_id, True, "push", 1)
+
+
+def _values(account: str, incoming: Incoming, conversation: str) -> dict[str, Any]:
+    """The row of a new message."""
+    return {
+        "dedupe_key": digest(incoming.dedupe_key),
+        "account": account,
+        "platform_id": incoming.platform_id,
+        "conversation": conversation,
+        "user": incoming.user,
+        "chat": incoming.chat,
+        "kind": incoming.kind,
+        "event": incoming.event,
+        "question": incoming.text,
+        "data": incoming.data,
+        "media": json.dumps([asdict(media) for media in incoming.media], ensure_ascii=False),
+        "quote": incoming.quote,
+        "handle": incoming.handle,
+        "sent_at": incoming.sent_at,
+        "urgent": kinds.urgent(incoming),
+        "stream_id": stream_id(incoming.dedupe_key),
+        "received_at": time.time(),
+        "state": "received",
+        "connections": 1,
+        "wait_until": 0.0,
+        "turn": 0.0,
+        "busy": 0,
+        "ticket": "",
+        "finished_at": None,
+    }
+
+
+def _insert(db: sa.Connection, values: dict[str, Any]) -> int | None:
+    """The number of a new message; None where it is here already."""
+    return db.execute(_INSERT, _DEFAULTS | values).scalar_one_or_none()
+
+
+def _asker(account: str, incoming: Incoming) -> Asker:
+    return Asker(
+        account,
+        incoming.user,
+        chat_type="group" if incoming.chat else "single",
         chat=incoming.chat,
-        kind=incoming.kind,
-        event=incoming.event,
-        question=incoming.text,
-        data=incoming.data,
-        media=json.dumps([asdict(media) for media in incoming.media], ensure_ascii=False),
-        quote=incoming.quote,
-        handle=incoming.handle,
-        sent_at=incoming.sent_at,
-        urgent=kinds.urgent(incoming),
-        stream_id=stream_id(incoming.dedupe_key),
-        received_at=now,
-        state="done" if silent else "received",
-        mode=mode,
-        connections=1,
-        wait_until=wait_until,
-        finished_at=now if silent else None,
     )
-    added = statement.on_conflict_do_nothing(index_elements=["dedupe_key"]).returning(messages.c.id)
-    return db.execute(added).scalar_one_or_none()
 
 
-def _repeat(db: sa.Connection, dedupe_key: str, wait_until: float) -> Claim:
+def _repeat(db: sa.Connection, incoming: Incoming, wait_until: float) -> Claim:
     """A delivery of a message that we have: it becomes the newest connection."""
-    row = db.execute(
-        sa.update(messages)
-        .where(messages.c.dedupe_key == dedupe_key)
-        .values(
-            connections=messages.c.connections + 1,
-            wait_until=sa.case(
-                (messages.c.wait_until > wait_until, messages.c.wait_until), else_=wait_until
-            ),
-        )
-        .returning(messages.c.id, messages.c.mode, messages.c.connections)
-    ).one()
+    names = {"key": digest(incoming.dedupe_key), "until": wait_until}
+    row = db.execute(_REPEAT, names).one()
     note(db, row.id, "repeated", connection=row.connections)
     return Claim(row.id, False, row.mode, row.connections)
 
@@ -242,59 +326,3 @@ def _fetch(db: sa.Connection, claim: Claim) -> bytes | None:
         return None
     note(db, claim.message_id, "passive.fetched", connection=claim.connection, bytes=len(row.reply))
     return bytes(row.reply)
-
-
-def _queue_length(db: sa.Connection) -> int:
-    return db.scalar(sa.select(sa.func.count()).select_from(messages).where(UNFINISHED)) or 0
-
-
-TIMELINE_COLUMNS = (
-    *(
-        "id",
-        "account",
-        "platform_id",
-        "user",
-        "kind",
-        "state",
-        "mode",
-        "received_at",
-        "finished_at",
-    ),
-    *("connections", "attempts", "model_runs", "fence", "dify_task", "dify_message"),
-    *("dify_conversation", "fetched_at"),
-)
-
-
-def _timeline(db: sa.Connection, account: str, platform_id: str) -> dict[str, Any] | None:
-    columns = [messages.c[name] for name in TIMELINE_COLUMNS]
-    found = sa.select(*columns).where(
-        messages.c.account == account, messages.c.platform_id == platform_id
-    )
-    row = db.execute(found).mappings().one_or_none()
-    if row is None:
-        return None
-    happened = db.execute(
-        sa.select(events.c.at, events.c.name, events.c.data)
-        .where(events.c.message_id == row["id"])
-        .order_by(events.c.id)
-    )
-    pieces = db.execute(
-        sa.select(deliveries)
-        .where(deliveries.c.message_id == row["id"])
-        .order_by(deliveries.c.ordinal)
-    )
-    return {
-        "message": dict(row),
-        "events": [{"at": e.at, "name": e.name, "data": json.loads(e.data)} for e in happened],
-        "pieces": [
-            {
-                "ordinal": piece.ordinal,
-                "state": piece.state,
-                "bytes": len(piece.body.encode()),
-                "attempts": piece.attempts,
-                "error": piece.error,
-                "sent_at": piece.sent_at,
-            }
-            for piece in pieces
-        ],
-    }

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tool_server import wake
+from tool_server.database import Database
+from tool_server.wake_nodes import Listener
 
 # A call that got lost (a full socket) delays an answer by this much at most.
 POLL_S = 0.25
@@ -33,8 +35,9 @@ class Rung:
 class WaitingRoom:
     """At most `seats` connections wait at once; one thread hears the calls for all of them."""
 
-    def __init__(self, run_dir: Path, seats: int) -> None:
+    def __init__(self, run_dir: Path, seats: int, database: Database) -> None:
         self._bell = wake.Bell(run_dir, "web")
+        self._listener = Listener(database, self._bell)
         self._seats = threading.Semaphore(seats)
         self._waiting: dict[int, list[Rung]] = defaultdict(list)
         self._lock = threading.Lock()
@@ -69,6 +72,7 @@ class WaitingRoom:
     def close(self) -> None:
         self._closed = True
         self._thread.join()
+        self._listener.close()
         self._bell.close()
 
     def _hear(self) -> None:

@@ -1,13 +1,19 @@
 """The channel's routes: the platform's callbacks, the accounts, and the life of a message."""
 
+from dataclasses import asdict
+
 import structlog
 from flask import Blueprint, Response, jsonify, request
-from pydantic import ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
 
+from tool_server import wake
 from tool_server.auth import Keys
 from tool_server.caller import Caller
-from tool_server.channel.account import Account, parse_account, secret_fields
-from tool_server.channel.checks import check_account
+from tool_server.channel import erase, letters
+from tool_server.channel.account import Account
+from tool_server.channel.accounts import read_account
+from tool_server.channel.checks import check_account, check_bot
+from tool_server.channel.doctor import examine
 from tool_server.channel.receive import check_address, receive
 from tool_server.channel.services import Services
 from tool_server.channel.surface import Callback, Refused
@@ -26,21 +32,22 @@ def blueprint(services: Services, keys: Keys) -> Blueprint:
     @routes.get("/<name>/callback")
     def check(name: str) -> Response:
         try:
-            return Response(check_address(services, name, _callback()), mimetype="text/plain")
+            callback = _callback(services.settings.channel_body_limit)
+            return Response(check_address(services, name, callback), mimetype="text/plain")
         except Refused as error:
             raise _refused(services, name, error) from None
 
     @routes.post("/<name>/callback")
     def deliver(name: str) -> Response:
-        request.max_content_length = services.settings.channel_body_limit
         try:
-            reply = receive(services, name, _callback(), Caller())
+            callback = _callback(services.settings.channel_body_limit)
+            reply = receive(services, name, callback, Caller())
         except Refused as error:
             raise _refused(services, name, error) from None
         except Unavailable:
             services.metrics.refused("busy")
             raise
-        return Response(reply.body, mimetype="text/xml" if reply.body else "text/plain")
+        return Response(reply.body, mimetype=reply.mimetype if reply.body else "text/plain")
 
     _add_accounts(routes, services, keys)
     _add_messages(routes, services, keys)
@@ -68,7 +75,15 @@ def _add_accounts(routes: Blueprint, services: Services, keys: Keys) -> None:
         services.accounts.save(name, account)
         log.info("account.saved", account=name)
         checks = check_account(services.settings, account)
-        return jsonify(account=account.model_dump(mode="json"), checks=checks)
+        checks += check_bot(services.settings, services.database, name, account)
+        return jsonify(account=account.model_dump(mode="json"), checks=[asdict(c) for c in checks])
+
+    @routes.post("/accounts/<name>/check")
+    def examine_account(name: str) -> Response:
+        keys.require("admin")
+        user = request.args.get("user", "")[:128]
+        checks = examine(services.settings, name, _known(services, name), user)
+        return jsonify(ok=all(c.ok for c in checks), checks=[asdict(c) for c in checks])
 
     @routes.delete("/accounts/<name>")
     def remove(name: str) -> Response:
@@ -79,7 +94,7 @@ def _add_accounts(routes: Blueprint, services: Services, keys: Keys) -> None:
 
 
 def _add_messages(routes: Blueprint, services: Services, keys: Keys) -> None:
-    @routes.get("/accounts/<name>/messages/<platform_id>")
+    @routes.get("/accounts/<name>/messages/<path:platform_id>")
     def timeline(name: str, platform_id: str) -> Response:
         keys.require("channel")
         found = services.ledger.timeline(name, platform_id)
@@ -87,19 +102,26 @@ def _add_messages(routes: Blueprint, services: Services, keys: Keys) -> None:
             raise NotFound("No message of this account has this id.")
         return jsonify(found)
 
+    @routes.post("/accounts/<name>/messages/<path:platform_id>/send")
+    def send_again(name: str, platform_id: str) -> Response:
+        keys.require("admin")
+        letters.send_again(services.database, name, platform_id)
+        wake.ring(services.settings.run_dir, "worker")
+        log.info("letter.sent", account=name)
+        return jsonify(sent=platform_id)
 
-def read_account(body: dict[str, object], before: Account | None) -> Account:
-    """The account in `body`; a secret that is left out, or comes back as "…", stays as it was. Raises `BadRequest`."""
-    values = dict(body)
-    for name in secret_fields(before) if before is not None else ():
-        if values.get(name, "…") == "…":
-            values[name] = getattr(before, name).get_secret_value()
-    try:
-        return parse_account(values)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "body"
-        raise BadRequest(f"{field}: {first['msg']}", param=field) from None
+    @routes.get("/accounts/<name>/letters")
+    def dead(name: str) -> Response:
+        keys.require("admin")
+        before = request.args.get("before", type=int)
+        return jsonify(letters=letters.dead(services.database, name, before))
+
+    @routes.delete("/accounts/<name>/people/<user>")
+    def forget(name: str, user: str) -> Response:
+        keys.require("admin")
+        erased = erase.forget(services.database, name, user)
+        log.info("person.erased", account=name, messages=erased["messages"])
+        return jsonify(erased=erased)
 
 
 def _known(services: Services, name: str) -> Account:
@@ -109,14 +131,26 @@ def _known(services: Services, name: str) -> Account:
     return account
 
 
-def _callback() -> Callback:
+def _callback(body_limit: int) -> Callback:
     if len(request.query_string) > QUERY_LIMIT:
         raise Refused("query too long")
+    given = request.args.to_dict(flat=False)
+    if any(len(values) > 1 for values in given.values()):
+        raise Refused("a parameter twice")  # which one counts would be a matter of taste
     return Callback(
         query=request.args.to_dict(),
-        body=request.get_data(),
+        body=_body(body_limit),
         relayed=RELAY_HEADER in request.headers,
     )
+
+
+def _body(limit: int) -> bytes:
+    """A body whose length nobody told is cut at the limit without a word: one byte more shows that it was longer."""
+    request.max_content_length = limit + 1
+    body = request.get_data()
+    if len(body) > limit:
+        raise RequestEntityTooLarge
+    return body
 
 
 def _refused(services: Services, name: str, error: Refused) -> Forbidden:

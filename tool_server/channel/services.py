@@ -8,8 +8,14 @@ from tool_server.access import Asker
 from tool_server.channel import tickets
 from tool_server.channel.accounts import Accounts
 from tool_server.channel.ledger import Ledger
+from tool_server.channel.oauth import SignIn
+from tool_server.channel.page import Pages
+from tool_server.channel.people import Ages, People
 from tool_server.channel.room import WaitingRoom
+from tool_server.channel.streams import Streams
+from tool_server.channel.token_shelf import LedgerShelf
 from tool_server.channel.vault import Vault
+from tool_server.channel.wecom_api import WeComApi
 from tool_server.database import Database
 from tool_server.settings import Settings
 
@@ -21,7 +27,12 @@ class Services:
     settings: Settings
     database: Database
     accounts: Accounts
+    people: People
     ledger: Ledger
+    pages: Pages
+    sign_in: SignIn
+    api: WeComApi
+    streams: Streams
     room: WaitingRoom
     metrics: "Metrics"
 
@@ -29,16 +40,30 @@ class Services:
     def open(cls, settings: Settings, registry: CollectorRegistry) -> "Services":
         database = Database.open(settings)
         vault = Vault.open(settings.data_dir)
+        accounts = Accounts(database, vault, settings.channel_dify_hosts)
+        api = WeComApi(
+            settings.channel_wecom_url,
+            timeout_s=settings.channel_wecom_timeout_s,
+            shelf=LedgerShelf(database, vault),
+        )
         return cls(
             settings=settings,
             database=database,
-            accounts=Accounts(database, vault, settings.channel_dify_hosts),
-            ledger=Ledger(
+            accounts=accounts,
+            people=People(database, accounts, Ages.of(settings)),
+            ledger=Ledger.open(database, settings),
+            pages=Pages.open(settings, database),
+            sign_in=SignIn(
                 database,
-                queue_limit=settings.channel_queue_limit,
-                ticket_ttl_s=settings.channel_ticket_ttl_s,
+                vault,
+                api,
+                authorize_url=settings.channel_wecom_authorize_url,
+                public_url=settings.channel_public_url,
+                session_s=settings.channel_login_ttl_s,
             ),
-            room=WaitingRoom(settings.run_dir, settings.channel_waiting_limit),
+            api=api,
+            streams=Streams(database),
+            room=WaitingRoom(settings.run_dir, settings.channel_waiting_limit, database),
             metrics=Metrics(registry),
         )
 
@@ -46,8 +71,13 @@ class Services:
         """Who asks, for knowledge; see `tickets.resolve`."""
         return tickets.resolve(self.database, ticket, app, conversation)
 
+    def restrict_ticket(self, ticket: str) -> None:
+        """What knowledge gave out under this ticket is not for everybody; see `tickets.restrict`."""
+        tickets.restrict(self.database, ticket)
+
     def close(self) -> None:
         self.room.close()
+        self.api.close()
         self.database.close()
 
 
@@ -57,7 +87,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._callbacks = Counter(
             "shenqiao_channel_callbacks_total",
-            "Callbacks by what became of them: new, repeated, refused, busy.",
+            "Callbacks by what became of them: new, repeated, wanted, refused, busy.",
             ["result"],
             registry=registry,
         )
@@ -67,10 +97,22 @@ class Metrics:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
             registry=registry,
         )
+        self._streamed = Counter(
+            "shenqiao_channel_stream_replies_total",
+            "Replies that show a stream, by how it is: growing, finished, closed.",
+            ["result"],
+            registry=registry,
+        )
 
     def claimed(self, seconds: float, *, new: bool) -> None:
         self._callbacks.labels("new" if new else "repeated").inc()
         self._claim_seconds.observe(seconds)
+
+    def streamed(self, result: str) -> None:
+        self._streamed.labels(result).inc()
+
+    def wanted(self) -> None:
+        self._callbacks.labels("wanted").inc()
 
     def refused(self, result: str) -> None:
         self._callbacks.labels(result).inc()

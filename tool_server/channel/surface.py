@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from tool_server.channel.account import Account
+from tool_server.words import Language
 
 
 class Refused(Exception):
@@ -97,7 +98,23 @@ class File:
     media_id: str
 
 
-type Content = Text | File
+@dataclass(frozen=True)
+class Thumbs:
+    """Two buttons below an answer, whether it helped; only a surface with cards is given one.
+
+    `task` names the answer in the event of a press: its message's `stream_id`.
+    """
+
+    task: str
+    language: Language
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """The conversation goes to a human; comes last, and only where a surface has humans (customer service)."""
+
+
+type Content = Text | File | Thumbs | HandOver
 
 
 @dataclass(frozen=True)
@@ -114,6 +131,16 @@ class Limits:
     markup: Literal["plain", "subset", "full"]
     pieces: int = 0
     stream_s: float = 0.0  # a stream may grow this long after its message
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How far a stream is: all of its content so far. `first` in the answer to the message itself."""
+
+    stream: str
+    content: str
+    finish: bool
+    first: bool = False
 
 
 class Api(Protocol):
@@ -148,3 +175,13 @@ class Surface(Protocol):
 
     def send(self, api: Api, account: Account, body: str) -> str:
         """Push one of them; the platform's id of it. Raises `wecom_api.SendError`."""
+
+
+class StreamSurface(Surface, Protocol):
+    """A surface whose callbacks are answered with streams; every reply is sealed for the callback that it answers."""
+
+    def stream_reply(self, shown: Shown) -> bytes:
+        """The reply that shows how far a stream is."""
+
+    def enclose(self, account: Account, callback: Callback, reply: bytes, *, now: float) -> bytes:
+        """The body that carries a reply back to the sender of this callback."""

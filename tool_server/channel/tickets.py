@@ -1,36 +1,81 @@
 """Tickets: who asked, for 10 minutes, under 128 random bits; made with each message, read by knowledge."""
 
+import hashlib
 import json
 import secrets
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import sqlalchemy as sa
 
 from tool_server.access import Asker
-from tool_server.channel.schema import tickets
+from tool_server.channel.schema import messages, tickets
 from tool_server.database import Database
 
 
-def issue(db: sa.Connection, message_id: int, asker: Asker, *, expires_at: float) -> str:
-    """A new ticket, in the transaction of its message."""
-    ticket = secrets.token_urlsafe(16)
-    db.execute(
-        sa.insert(tickets).values(
-            ticket=ticket,
-            message_id=message_id,
-            asker=json.dumps(asdict(asker), ensure_ascii=False),
-            expires_at=expires_at,
-            app="",
-            conversation="",
-        )
-    )
+def new() -> str:
+    """128 random bits, that nobody guesses."""
+    return secrets.token_urlsafe(16)
+
+
+def issue(
+    db: sa.Connection, message_id: int, asker: Asker, *, expires_at: float, ticket: str = ""
+) -> str:
+    """A ticket, new unless one is given, in the transaction of its message."""
+    ticket = ticket or new()
+    values = {
+        "ticket": ticket,
+        "message_id": message_id,
+        "asker": _text(asker),
+        "expires_at": expires_at,
+        "app": "",
+        "conversation": "",
+    }
+    db.execute(_ISSUE, values)
     return ticket
+
+
+_ISSUE = sa.insert(tickets)  # made once: building it costs more than running it
+
+
+def fill(db: sa.Connection, ticket: str, asker: Asker) -> None:
+    """What the person may see was found out: from now on the ticket opens that."""
+    db.execute(sa.update(tickets).where(tickets.c.ticket == ticket).values(asker=_text(asker)))
+
+
+def withdraw(db: sa.Connection, account: str, user: str | None) -> None:
+    """Somebody's departments changed (None: anybody's): tickets on their way open no department any more."""
+    found = (
+        sa.select(tickets.c.ticket, tickets.c.asker)
+        .join(messages, messages.c.id == tickets.c.message_id)
+        .where(messages.c.account == account, tickets.c.expires_at > time.time())
+    )
+    if user is not None:
+        found = found.where(messages.c.user == user)
+    for row in db.execute(found).all():
+        fill(db, row.ticket, replace(_asker(row.asker), departments=()))
+
+
+def asker_of(db: sa.Connection, ticket: str) -> Asker | None:
+    """Whom a ticket stands for at this moment."""
+    text = db.scalar(sa.select(tickets.c.asker).where(tickets.c.ticket == ticket))
+    return _asker(text) if text else None
+
+
+def digest(asker: Asker) -> str:
+    """Two askers with one digest may see the same; what a conversation remembers was seen under one."""
+    return hashlib.sha256(_text(asker).encode()).hexdigest()
 
 
 def extend(db: sa.Connection, ticket: str, expires_at: float) -> None:
     """A message that waited in the queue asks with a ticket that is good again."""
     db.execute(sa.update(tickets).where(tickets.c.ticket == ticket).values(expires_at=expires_at))
+
+
+def renew(db: sa.Connection, ticket: str, *, expires_at: float) -> str:
+    """Another ticket for the same message and asker, not used anywhere yet."""
+    old = db.execute(sa.select(tickets).where(tickets.c.ticket == ticket)).one()
+    return issue(db, old.message_id, _asker(old.asker), expires_at=expires_at)
 
 
 def resolve(database: Database, ticket: str, app: str, conversation: str) -> Asker | None:
@@ -56,6 +101,18 @@ def resolve(database: Database, ticket: str, app: str, conversation: str) -> Ask
         return _asker(row.asker) if bound else resolve(database, ticket, app, conversation)
     same = (row.app, row.conversation) == (app, conversation)
     return _asker(row.asker) if same else None
+
+
+def _text(asker: Asker) -> str:
+    fields = asdict(asker) | {"departments": sorted(asker.departments)}
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def restrict(database: Database, ticket: str) -> None:
+    """A passage that not everybody may see is given out under this ticket: its answer is for its asker alone."""
+    message = sa.select(tickets.c.message_id).where(tickets.c.ticket == ticket).scalar_subquery()
+    change = sa.update(messages).where(messages.c.id == message).values(restricted=True)
+    database.write(lambda db: db.execute(change))
 
 
 def _asker(text: str) -> Asker:

@@ -2,76 +2,19 @@
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from tool_server.channel import tickets
+from tool_server import wake_nodes
+from tool_server.access import Asker
+from tool_server.channel import memory, tickets
+from tool_server.channel.ending import add_pieces, give_up, settle
+from tool_server.channel.job import Job, LostLease, Piece, Stopped, Unfetched, update
 from tool_server.channel.ledger import UNFINISHED, note
-from tool_server.channel.schema import conversations, deliveries, messages
+from tool_server.channel.schema import deliveries, messages
 from tool_server.channel.surface import Address
 from tool_server.database import Database
-
-# A connection that has less time than this left would be cut while the reply is on its way.
-PASSIVE_MARGIN_S = 0.05
-
-
-class LostLease(Exception):
-    """Another worker has taken this message over: whatever we were about to do is no longer ours."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A leased message; every write of its worker names the fence."""
-
-    id: int
-    fence: int
-    account: str
-    user: str
-    chat: str
-    conversation: str
-    kind: str
-    event: str
-    question: str
-    data: str
-    media: str
-    quote: str
-    handle: str
-    sent_at: float
-    busy: int
-    state: str
-    attempts: int
-    ticket: str
-    dify_task: str
-    dify_message: str
-    dify_conversation: str
-    answer: str
-    received_at: float
-
-    @property
-    def address(self) -> Address:
-        return Address(self.user, self.chat, self.handle)
-
-
-@dataclass(frozen=True)
-class Unfetched:
-    """An answer that waited for a connection and that none fetched."""
-
-    id: int
-    account: str
-    address: Address
-    answer: str
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One part of an answer on its way."""
-
-    id: int
-    ordinal: int
-    body: str
-    attempts: int
 
 
 class Work:
@@ -85,23 +28,17 @@ class Work:
         self._lease_s = lease_s
         self._ticket_ttl_s = ticket_ttl_s
 
-    def waiting(self, without: Collection[str] = ()) -> bool:
-        """Whether any message may be free; a cheap question before the write that `lease` is."""
-        now = time.time()
-        free = sa.select(messages.c.id).where(
-            UNFINISHED,
-            messages.c.next_at <= now,
-            messages.c.lease_until <= now,
-            messages.c.account.not_in(without),
-        )
-        return self._database.read(lambda db: db.scalar(free.limit(1)) is not None)
+    def waiting(self, without: Collection[str] = (), *, quick: bool = False) -> bool:
+        """Whether `lease` would find one; a cheap question before the write that it is."""
+        found = free_message(time.time(), without, quick)
+        return self._database.read(lambda db: db.scalar(found) is not None)
 
-    def lease(self, without: Collection[str] = ()) -> Job | None:
-        """The oldest message that may be worked on now; one at a time per conversation.
+    def lease(self, without: Collection[str] = (), *, quick: bool = False) -> Job | None:
+        """The message whose turn it is, of those that may be worked on now; one at a time per conversation.
 
-        `without` names accounts whose connection another process holds.
+        `without` names accounts whose connection another process holds; `quick` asks for urgent and busy ones alone.
         """
-        return self._database.write(lambda db: self._lease(db, without))
+        return self._database.write(lambda db: self._lease(db, without, quick))
 
     def renew(self, ids: Collection[int]) -> None:
         """Keep the leases of the messages that this process works on."""
@@ -124,12 +61,13 @@ class Work:
         """Free the messages of a worker that is dead; how many it held."""
 
         def work(db: sa.Connection) -> int:
-            held = list(
-                db.scalars(sa.select(messages.c.id).where(UNFINISHED, messages.c.owner == owner))
+            freed = (
+                sa.update(messages)
+                .where(UNFINISHED, messages.c.owner == owner)
+                .values(owner="", lease_until=0.0)
+                .returning(messages.c.id)
             )
-            db.execute(
-                sa.update(messages).where(messages.c.id.in_(held)).values(owner="", lease_until=0.0)
-            )
+            held = list(db.scalars(freed))
             for message_id in held:
                 note(db, message_id, "worker.lost", owner=owner)
             return len(held)
@@ -142,7 +80,7 @@ class Work:
         """Dify has begun: keep its three ids before anything else is read. `again` says why it is not the first run."""
 
         def work(db: sa.Connection) -> None:
-            _update(
+            update(
                 db,
                 job,
                 dify_task=task,
@@ -155,13 +93,23 @@ class Work:
         self._database.write(work)
 
     def settle(
-        self, job: Job, answer: str, *, bodies: Sequence[str], reply: bytes | None, dify: str
+        self,
+        job: Job,
+        answer: str,
+        *,
+        bodies: Sequence[str],
+        reply: bytes | None,
+        dify: str,
     ) -> str:
         """Store the answer and decide its mode: passive if it has a `reply` and a connection waits, else push.
 
+        A message whose stream is still asked for keeps its mode.
+
         Returns the mode. `dify` is the conversation to go on with, empty for none.
         """
-        return self._database.write(lambda db: _settle(db, job, answer, bodies, reply, dify))
+        mode = self._database.write(lambda db: settle(db, job, answer, bodies, reply, dify))
+        wake_nodes.notify(self._database, "web", str(job.id))
+        return mode
 
     def pieces(self, job: Job) -> list[Piece]:
         """The pieces that are still to be sent, in order."""
@@ -186,7 +134,8 @@ class Work:
             _touch(db, piece, state="sent", platform_id=platform_id, sent_at=time.time())
             note(db, job.id, "piece.sent", ordinal=piece.ordinal, platform_id=platform_id)
             if last:
-                _update(db, job, state="done", finished_at=time.time(), owner="")
+                ended = sa.case((messages.c.fault == "", "done"), else_="failed")
+                update(db, job, state=ended, finished_at=time.time(), owner="")
 
         self._database.write(work)
 
@@ -194,7 +143,7 @@ class Work:
         """Give the message back, to be taken up again after a pause."""
 
         def work(db: sa.Connection) -> None:
-            _update(
+            update(
                 db,
                 job,
                 owner="",
@@ -206,17 +155,29 @@ class Work:
 
         self._database.write(work)
 
-    def give_up(self, job: Job, reason: str) -> None:
-        """A dead letter: what could not be delivered stays in the ledger, with its reason."""
+    def give_back(self, job: Job, reason: str, *, in_s: float) -> None:
+        """To be taken up again soon, by whoever can then; it was no try."""
 
         def work(db: sa.Connection) -> None:
-            db.execute(
-                sa.update(deliveries)
-                .where(deliveries.c.message_id == job.id, deliveries.c.state == "pending")
-                .values(state="failed", error=reason[:200])
-            )
-            _update(db, job, state="failed", finished_at=time.time(), owner="")
-            note(db, job.id, "given.up", reason=reason)
+            update(db, job, owner="", lease_until=0.0, next_at=time.time() + in_s)
+            note(db, job.id, "given.back", reason=reason)
+
+        self._database.write(work)
+
+    def give_up(self, job: Job, reason: str, last_words: str = "") -> bool:
+        """A dead letter: what could not be delivered stays in the ledger, with its reason.
+
+        `last_words` is the request of a sentence that says so to its person; True when it is to be sent now. Where it
+        cannot be sent either, the message is given up for good.
+        """
+        return self._database.write(lambda db: give_up(db, job, reason[:200], last_words))
+
+    def set_aside(self, job: Job, reason: str) -> None:
+        """A message that is not ours to answer: noted, with its reason."""
+
+        def work(db: sa.Connection) -> None:
+            update(db, job, state="done", finished_at=time.time(), owner="")
+            note(db, job.id, "noted", reason=reason)
 
         self._database.write(work)
 
@@ -224,33 +185,75 @@ class Work:
         """A line in the timeline that changes nothing else."""
         self._database.write(lambda db: note(db, job.id, name, **data))
 
-    def conversation(self, job: Job, *, idle_s: float) -> str:
-        """Dify's conversation of this person, or an empty string after `idle_s` of silence."""
-        row = self._database.read(
-            lambda db: db.execute(
-                sa.select(conversations).where(conversations.c.key == job.conversation)
-            ).one_or_none()
-        )
-        if row is None or time.time() - row.last_at > idle_s:
-            return ""
-        return str(row.dify_id)
+    def nothing(self, job: Job, why: str) -> None:
+        """The message ends without an answer: an event that only had to be heard, or a second welcome."""
 
-    def forget_conversation(self, job: Job) -> None:
-        self._database.write(
-            lambda db: db.execute(
-                sa.delete(conversations).where(conversations.c.key == job.conversation)
-            )
-        )
+        def work(db: sa.Connection) -> None:
+            update(db, job, state="done", mode="push", finished_at=time.time(), owner="")
+            note(db, job.id, "nothing", why=why)
+
+        self._database.write(work)
+
+    def fill_ticket(self, job: Job, asker: Asker) -> bool:
+        """From now on the message's ticket opens what this asker may see. Call it before the app is asked.
+
+        A conversation of other rights ends: it remembers what these may not see. False where that is also so for the
+        conversation of an earlier run of this message.
+        """
+        return self._database.write(lambda db: _fill_ticket(db, job, asker))
+
+    def understood(self, job: Job, question: str) -> None:
+        """What a message without text turned out to ask; another lease need not find out again."""
+
+        def work(db: sa.Connection) -> None:
+            update(db, job, question=question)
+            note(db, job.id, "understood", characters=len(question))
+
+        self._database.write(work)
+
+    def new_ticket(self, job: Job) -> str:
+        """A ticket for another run of the message: the earlier one is bound to the conversation of its run."""
+
+        def work(db: sa.Connection) -> str:
+            ticket = tickets.renew(db, job.ticket, expires_at=time.time() + self._ticket_ttl_s)
+            update(db, job, ticket=ticket)
+            return ticket
+
+        return self._database.write(work)
+
+    def stop_conversation(self, job: Job) -> list[Stopped]:
+        """Mark what this person has asked before `job` in its chat and has no answer to; what was marked now."""
+        return self._database.write(lambda db: _stop_conversation(db, job))
+
+    def stopped(self, job: Job) -> bool:
+        """Whether the person wants no answer to this message any more."""
+        at = sa.select(messages.c.stopped_at).where(messages.c.id == job.id)
+        return self._database.read(lambda db: db.scalar(at)) is not None
 
     def show(self, job: Job, text: str) -> None:
-        """What the message's stream shows from now on."""
-        self._database.write(lambda db: _update(db, job, stream=text))
+        """What people see of an answer that we send piece by piece; raises `LostLease` where another does so by now."""
+        self._database.write(lambda db: update(db, job, stream=text))
+
+    def show_all(self, contents: Sequence[tuple[Job, str]]) -> None:
+        """What these messages' streams show from now on; one that is no longer ours, or ended, stays as it is."""
+        change = (
+            sa.update(messages)
+            .where(
+                messages.c.id == sa.bindparam("job_id"),
+                messages.c.fence == sa.bindparam("job_fence"),
+                messages.c.state == "asking",
+                messages.c.mode == "stream",
+            )
+            .values(stream=sa.bindparam("shown"))
+        )
+        rows = [{"job_id": job.id, "job_fence": job.fence, "shown": text} for job, text in contents]
+        self._database.write(lambda db: db.execute(change, rows))
 
     def unfetched(self, before: float) -> list[Unfetched]:
         """Answers whose last connection's time ended before `before` and that none fetched."""
         names = ("id", "account", "user", "chat", "handle", "answer")
         found = sa.select(*(messages.c[name] for name in names)).where(
-            messages.c.state == "answered",
+            messages.c.waits_for == "connection",
             messages.c.mode.in_(("passive", "stream")),
             messages.c.fetched_at.is_(None),
             messages.c.wait_until < before,
@@ -275,7 +278,7 @@ class Work:
                 .values(mode="push", owner="", lease_until=0.0, next_at=0.0)
             ).rowcount
             if changed:
-                _add_pieces(db, message_id, bodies)
+                add_pieces(db, message_id, bodies)
                 note(db, message_id, "mode.push", reason="no connection fetched the reply")
             return bool(changed)
 
@@ -290,107 +293,71 @@ class Work:
         )
         return self._database.read(lambda db: {row[0]: row[1] for row in db.execute(found)})
 
-    def _lease(self, db: sa.Connection, without: Collection[str]) -> Job | None:
+    def _lease(self, db: sa.Connection, without: Collection[str], quick: bool) -> Job | None:
         now = time.time()
-        earlier = messages.alias("earlier")
-        blocked = sa.exists().where(
-            earlier.c.conversation == messages.c.conversation,
-            earlier.c.id < messages.c.id,
-            sa.or_(
-                earlier.c.state.in_(("received", "asking")),
-                sa.and_(earlier.c.state == "answered", earlier.c.mode == "push"),
-            ),
-        )
-        oldest = (
-            sa.select(messages.c.id)
-            .where(
-                UNFINISHED,
-                messages.c.next_at <= now,
-                messages.c.lease_until <= now,
-                messages.c.account.not_in(without),
-                sa.or_(messages.c.urgent, ~blocked),
-            )
-            .order_by(messages.c.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        message_id = db.scalar(oldest)
+        message_id = db.scalar(free_message(now, without, quick).with_for_update(skip_locked=True))
         if message_id is None:
             return None
-        row = db.execute(
-            sa.update(messages)
-            .where(messages.c.id == message_id)
-            .values(
-                owner=self._owner,
-                lease_until=now + self._lease_s,
-                fence=messages.c.fence + 1,
-                state=sa.case((messages.c.state == "received", "asking"), else_=messages.c.state),
-            )
-            .returning(*(messages.c[name] for name in Job.__dataclass_fields__))
-        ).one()
+        names = {"number": message_id, "by": self._owner, "until": now + self._lease_s}
+        row = db.execute(_TAKE, names).one()
         note(db, message_id, "leased", owner=self._owner, fence=row.fence)
         tickets.extend(db, row.ticket, now + self._ticket_ttl_s)
         return Job(**row._mapping)
 
 
-def _settle(
-    db: sa.Connection, job: Job, answer: str, bodies: Sequence[str], reply: bytes | None, dify: str
-) -> str:
-    now = time.time()
-    _update(db, job, state="answered", answer=answer)
-    if dify:
-        _keep_conversation(db, job.conversation, dify, now)
-    note(db, job.id, "answered", characters=len(answer), pieces=len(bodies))
-    if reply is not None and len(bodies) == 1:
-        waiting = db.execute(
-            sa.update(messages)
-            .where(
-                messages.c.id == job.id,
-                messages.c.mode == "open",
-                messages.c.wait_until > now + PASSIVE_MARGIN_S,
-            )
-            .values(mode="passive", reply=reply, owner="", lease_until=0.0)
-        ).rowcount
-        if waiting:
-            note(db, job.id, "mode.passive")
-            return "passive"
-    changed = db.execute(
+def _fill_ticket(db: sa.Connection, job: Job, asker: Asker) -> bool:
+    same = tickets.asker_of(db, job.ticket) == asker
+    tickets.fill(db, job.ticket, asker)
+    if memory.keep_rights(db, job.conversation, tickets.digest(asker)):
+        note(db, job.id, "rights.changed")
+    return same
+
+
+_TAKE = (  # made once: building it costs more than running it
+    sa.update(messages)
+    .where(messages.c.id == sa.bindparam("number"))
+    .values(
+        owner=sa.bindparam("by"),
+        lease_until=sa.bindparam("until"),
+        fence=messages.c.fence + 1,
+        state=sa.case((messages.c.state == "received", "asking"), else_=messages.c.state),
+    )
+    .returning(*(messages.c[name] for name in Job.__dataclass_fields__))
+)
+
+
+def free_message(now: float, without: Collection[str], quick: bool) -> sa.Select[tuple[int]]:
+    """The next message that nobody works on, none of its conversation before it, in the order of their turns."""
+    earlier = messages.alias("earlier")
+    blocked = sa.exists().where(
+        earlier.c.conversation == messages.c.conversation,
+        earlier.c.waits_for == "worker",
+        earlier.c.id < messages.c.id,
+        earlier.c.turn > 0.0,
+    )
+    mine = sa.true() if not without else messages.c.account.not_in(without)
+    free = sa.and_(UNFINISHED, messages.c.next_at <= now, messages.c.lease_until <= now, mine)
+    turn = messages.c.turn == 0.0 if quick else sa.or_(messages.c.turn == 0.0, ~blocked)
+    return sa.select(messages.c.id).where(free, turn).order_by(messages.c.turn).limit(1)
+
+
+def _stop_conversation(db: sa.Connection, job: Job) -> list[Stopped]:
+    rows = db.execute(
         sa.update(messages)
-        .where(messages.c.id == job.id, messages.c.mode == "open")
-        .values(mode="push")
-    ).rowcount
-    if changed:
-        note(db, job.id, "mode.push", reason="no connection waits for one piece")
-    _add_pieces(db, job.id, bodies)
-    return "push"
-
-
-def _keep_conversation(db: sa.Connection, key: str, dify: str, now: float) -> None:
-    changed = db.execute(
-        sa.update(conversations).where(conversations.c.key == key).values(dify_id=dify, last_at=now)
-    ).rowcount
-    if not changed:
-        db.execute(sa.insert(conversations).values(key=key, dify_id=dify, last_at=now))
-
-
-def _add_pieces(db: sa.Connection, message_id: int, bodies: Sequence[str]) -> None:
-    for ordinal, body in enumerate(bodies, start=1):
-        db.execute(
-            sa.insert(deliveries).values(
-                message_id=message_id, ordinal=ordinal, body=body, state="pending"
-            )
+        .where(
+            messages.c.conversation == job.conversation,
+            messages.c.id < job.id,
+            messages.c.state.in_(("received", "asking")),
+            sa.or_(messages.c.kind != "event", messages.c.event == "click"),
+            ~messages.c.urgent,
+            messages.c.stopped_at.is_(None),
         )
-
-
-def _update(db: sa.Connection, job: Job, **values: Any) -> None:
-    """Change the message's row if it is still ours."""
-    changed = db.execute(
-        sa.update(messages)
-        .where(messages.c.id == job.id, messages.c.fence == job.fence)
-        .values(**values)
-    ).rowcount
-    if not changed:
-        raise LostLease
+        .values(stopped_at=time.time(), next_at=0.0)
+        .returning(messages.c.id, messages.c.dify_task)
+    ).all()
+    for row in rows:
+        note(db, row.id, "stopped", by=job.id)
+    return [Stopped(row.id, row.dify_task) for row in rows]
 
 
 def _touch(db: sa.Connection, piece: Piece, **values: Any) -> None:

@@ -7,34 +7,50 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from tool_server import logs, wake
 from tool_server.channel.account import Account
 from tool_server.channel.accounts import Accounts
-from tool_server.channel.ask import Asker
-from tool_server.channel.compose import Composed, Composer
-from tool_server.channel.dify import Dify
+from tool_server.channel.asking import Asking
+from tool_server.channel.bot_socket.connections import Connections
+from tool_server.channel.bot_socket.metrics import SocketMetrics
+from tool_server.channel.bot_socket.tender import SURFACE as BOT_SOCKET
+from tool_server.channel.compose import Composed
+from tool_server.channel.erase import Eraser
+from tool_server.channel.job import Job, LostLease
+from tool_server.channel.kf.sessions import silence
+from tool_server.channel.leaders import Leaders
+from tool_server.channel.measures import Metrics
+from tool_server.channel.people import Ages, People, no_bases
+from tool_server.channel.policy import Policy
+from tool_server.channel.pulls import Puller, Reader
 from tool_server.channel.push import Pusher
-from tool_server.channel.screen import LedgerScreen, NoScreen, Screen
+from tool_server.channel.screen import NoScreen, Screen, Screens, ending
 from tool_server.channel.surface import Text
-from tool_server.channel.surfaces import SURFACES
+from tool_server.channel.surfaces import STREAMS, SURFACES
+from tool_server.channel.token_shelf import LedgerShelf
+from tool_server.channel.upkeep import Upkeep
 from tool_server.channel.vault import Vault
 from tool_server.channel.wecom_api import WeComApi
-from tool_server.channel.work import Job, LostLease, Work
-from tool_server.database import Database
+from tool_server.channel.work import Work
+from tool_server.database import Database, DatabaseAway
 from tool_server.heartbeats import Heartbeat
+from tool_server.knowledge.closed import ClosedBases
 from tool_server.owner import OwnerLock, is_dead
 from tool_server.parent import follow_parent
 from tool_server.settings import Settings
+from tool_server.wake_nodes import Listener
 
 log = structlog.get_logger()
 
 # Without a wake-up call the ledger is asked this often.
 POLL_S = 0.25
 SWEEP_S = 1.0
+# Beyond the slots: for messages that are answered at once, however long the others take.
+QUICK_SLOTS = 2
 
 
 def main(settings: Settings) -> None:
@@ -66,32 +82,84 @@ class Worker:
         )
         vault = Vault.open(settings.data_dir)
         self._accounts = Accounts(self._database, vault, settings.channel_dify_hosts)
-        self._dify = Dify(ask_timeout_s=settings.channel_ask_timeout_s)
-        self._api = WeComApi(settings.channel_wecom_url, timeout_s=settings.channel_wecom_timeout_s)
-        self._asker = Asker(self._work, self._dify, settings.channel_conversation_idle_s)
+        self._api = WeComApi(
+            settings.channel_wecom_url,
+            timeout_s=settings.channel_wecom_timeout_s,
+            shelf=LedgerShelf(self._database, vault),
+        )
+        self._closed = ClosedBases(settings) if settings.knowledge_enabled else None
+        self._people = People(
+            self._database,
+            self._accounts,
+            Ages.of(settings),
+            self._api,
+            closed=self._closed or no_bases,
+        )
+        self._policy = Policy(self._database, self._people)
         self._metrics = Metrics()
-        self._composer = Composer(
-            self._work, self._asker, self._metrics.failures, attempts=settings.channel_attempts
+        self._asking = Asking.open(
+            settings,
+            database=self._database,
+            accounts=self._accounts,
+            work=self._work,
+            platform=self._api,
+            people=self._people,
+            policy=self._policy,
+            metrics=self._metrics,
+        )
+        self._composer = self._asking.composer
+        self._upkeep = Upkeep(settings, self._accounts, self._metrics.registry)
+        self._connections = Connections(
+            settings,
+            self._database,
+            self._accounts,
+            self._work,
+            Leaders(self._database, self._owner, self._owners, lease_s=settings.channel_lease_s),
+            SocketMetrics(self._metrics.registry),
         )
         self._pusher = Pusher(
-            self._work, self._api, self._metrics.sends, attempts=settings.channel_attempts
+            self._work,
+            self._api,
+            self._metrics.sends,
+            attempts=settings.channel_attempts,
+            apis={BOT_SOCKET: self._connections},
+        )
+        self._screens = Screens(self._work, self._metrics.first_text.observe)
+        self._listener = Listener(self._database, self._bell)
+        self._eraser = Eraser(self._database, settings)
+        self._puller = Puller(
+            settings,
+            self._database,
+            self._accounts,
+            self._api,
+            Reader(self._owner, self._owners),
+            self._metrics.registry,
         )
         self._active: dict[int, Job] = {}
-        self._pool = ThreadPoolExecutor(settings.channel_worker_slots, "slot")
+        self._pool = ThreadPoolExecutor(settings.channel_worker_slots + QUICK_SLOTS, "slot")
         self._heartbeat = Heartbeat(
             settings.run_dir, f"worker-{os.getpid()}", self._metrics.registry, self._state
         )
 
     def __enter__(self) -> "Worker":
+        self._connections.start()
+        self._screens.start()
         self._heartbeat.start()
+        self._upkeep.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._upkeep.stop()
+        self._connections.close()
+        self._screens.close()
         self._heartbeat.stop()
+        self._listener.close()
         self._bell.close()
-        self._dify.close()
+        self._asking.close()
         self._api.close()
+        if self._closed is not None:
+            self._closed.close()
         self._database.close()
         self._lock.close()
 
@@ -99,15 +167,29 @@ class Worker:
         self._take_over()
         keeper = threading.Thread(target=self._keep, args=(stopped,), name="keeper", daemon=True)
         keeper.start()
+        sender = threading.Thread(
+            target=self._asking.feedbacks.run, args=(stopped,), name="feedback", daemon=True
+        )
+        sender.start()
+        puller = self._puller.start(stopped)
         while not stopped.is_set():
-            self._hand_out()
+            try:
+                self._hand_out()
+            except DatabaseAway as error:
+                log.warning("database.away", reason=str(error))
             self._bell.wait(POLL_S)
         keeper.join()
+        sender.join()
+        puller.join()
 
     def _hand_out(self) -> None:
         """Give free slots what may be worked on now."""
-        while len(self._active) < self._settings.channel_worker_slots:
-            if not self._work.waiting() or (job := self._work.lease()) is None:
+        slots = self._settings.channel_worker_slots
+        while (taken := len(self._active)) < slots + QUICK_SLOTS:
+            quick, without = taken >= slots, self._connections.not_ours()
+            if not self._work.waiting(without, quick=quick):
+                return
+            if (job := self._work.lease(without, quick=quick)) is None:
                 return
             self._active[job.id] = job
             self._pool.submit(self._slot, job)
@@ -118,12 +200,25 @@ class Worker:
             self.answer_message(job)
         except LostLease:
             log.warning("lease.lost", message=job.id, fence=job.fence)
+        except DatabaseAway as error:  # its lease ends, then the ledger says how far it came
+            log.warning("database.away", message=job.id, reason=str(error))
         except Exception as error:  # a fault of ours must not lose the message
             log.error("worker.fault", message=job.id, exc_info=error)
-            self._composer.put_off(job, "a fault of the worker")
+            self._after_fault(job)
         finally:
+            self._screens.done(job)
             del self._active[job.id]
             wake.ring(self._settings.run_dir, "worker")
+
+    def _after_fault(self, job: Job) -> None:
+        """Another try, or the end with a sentence: one message must not fail for ever."""
+        with suppress(LostLease, DatabaseAway):  # then it is another's, or its lease ends
+            if job.attempts + 1 < self._settings.channel_attempts:
+                self._composer.put_off(job, "a fault of the worker")
+            elif account := self._accounts.get(job.account):
+                self._pusher.give_up(job, account, "a fault of the worker")
+            else:
+                self._work.give_up(job, "a fault of the worker")
 
     def answer_message(self, job: Job) -> None:
         """Compose, settle, push: what becomes of one leased message."""
@@ -132,23 +227,37 @@ class Worker:
             self._work.give_up(job, "its account was removed")
             return
         if job.state == "asking":
-            limits = SURFACES[account.surface].LIMITS
-            composed = self._composer.compose(job, account, limits, self._screen(job, account))
-            if composed is None or self._settle(job, account, composed) == "passive":
+            if reason := self._silence(job, account):
+                self._work.set_aside(job, reason)
+                return
+            limits, screen = SURFACES[account.surface].LIMITS, self._screen(job, account)
+            composed = self._composer.compose(job, account, limits, screen)
+            if composed is None or self._settle(job, account, composed, screen) != "push":
                 return
         self._pusher.push(job, account)
 
-    def _screen(self, job: Job, account: Account) -> Screen:
-        if SURFACES[account.surface].LIMITS.first == "stream":
-            return LedgerScreen(self._work, job)
-        return NoScreen()
+    def _silence(self, job: Job, account: Account) -> str:
+        """Why this message gets no answer now; empty for nearly all."""
+        pool_is_human = self._settings.channel_kf_pool_is_human
+        return silence(self._api, account, job.address, pool_is_human=pool_is_human)
 
-    def _settle(self, job: Job, account: Account, composed: Composed) -> str:
+    def _screen(self, job: Job, account: Account) -> Screen:
+        if account.surface == BOT_SOCKET:
+            return self._connections.screen(job, account)
+        return self._screens.open(job) if account.surface in STREAMS else NoScreen()
+
+    def _settle(self, job: Job, account: Account, composed: Composed, screen: Screen) -> str:
         """Store the answer and its mode in one transaction; then wake the web that may wait for it."""
+        if not composed.contents:
+            self._work.nothing(job, "nothing is said to this")
+            wake.ring(self._settings.run_dir, "web", str(job.id))
+            return "nothing"
         surface = SURFACES[account.surface]
         reply = None
         match composed.contents:
-            case [Text(text)] if surface.LIMITS.first == "passive":
+            case [Text(text)] if not composed.conversation and screen.shown:
+                composed = Composed([Text(ending(screen.shown, text))])
+            case [Text(text)] if surface.LIMITS.first != "push" and account.passive:
                 reply = surface.seal_reply(account, job.address, text, now=time.time())
         texts = [content.text for content in composed.contents if isinstance(content, Text)]
         mode = self._work.settle(
@@ -169,6 +278,7 @@ class Worker:
                 self._work.renew(list(self._active))
                 self._take_over()
                 self._sweep()
+                self._eraser.sweep()
             except Exception as error:  # the next round tries again; without it leases would end
                 log.error("worker.fault", exc_info=error)
 
@@ -191,36 +301,10 @@ class Worker:
                 wake.ring(self._settings.run_dir, "worker")
 
     def _state(self) -> dict[str, object]:
-        counts = self._work.counts()
+        try:
+            counts, connections = self._work.counts(), self._connections.states()
+        except DatabaseAway:
+            return {"active": len(self._active), "database": "away"}
         self._metrics.queue.set(sum(counts.values()))
-        return {"active": len(self._active), "unfinished": counts}
-
-
-class Metrics:
-    """What a worker counts; sent with its heartbeat."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.answers = Counter(
-            "shenqiao_channel_answers_total",
-            "Answers by the way they take: passive or push.",
-            ["mode"],
-            registry=self.registry,
-        )
-        self.failures = Counter(
-            "shenqiao_channel_failures_total",
-            "Messages that got a sentence of ours instead of an answer, by Dify's error code.",
-            ["code"],
-            registry=self.registry,
-        )
-        self.sends = Counter(
-            "shenqiao_channel_sends_total",
-            "Calls of message/send by the platform's error code; 0 is success.",
-            ["code"],
-            registry=self.registry,
-        )
-        self.queue = Gauge(
-            "shenqiao_channel_queue_messages",
-            "Messages that are not answered yet.",
-            registry=self.registry,
-        )
+        self._metrics.streams.set(self._screens.count())
+        return {"active": len(self._active), "unfinished": counts, "connections": connections}

@@ -9,6 +9,7 @@ from tool_server.auth import Keys
 from tool_server.errors import NotFound
 from tool_server.knowledge.document import StoredDocument
 from tool_server.knowledge.identity import Identified
+from tool_server.knowledge.open_to_all import EVERYBODY, NoteRestricted, to_nobody
 from tool_server.knowledge.page import content_security_policy, not_found, render
 from tool_server.knowledge.present import clean_line, page_of
 from tool_server.knowledge.rights import ResolveTicket, sees
@@ -27,7 +28,12 @@ class DocumentRequest(Identified):
     limit: int | None = Field(None, ge=1)
 
 
-def blueprint(knowledge: Knowledge, keys: Keys, resolve_ticket: ResolveTicket) -> Blueprint:
+def blueprint(
+    knowledge: Knowledge,
+    keys: Keys,
+    resolve_ticket: ResolveTicket,
+    note_restricted: NoteRestricted = to_nobody,
+) -> Blueprint:
     """`/knowledge/document` with a key of the scope `knowledge`; `/knowledge/documents/<id>` for everybody."""
     routes = Blueprint("documents", __name__, url_prefix="/knowledge")
     settings = knowledge.settings
@@ -39,6 +45,8 @@ def blueprint(knowledge: Knowledge, keys: Keys, resolve_ticket: ResolveTicket) -
         asked = DocumentRequest.model_validate(request.get_json(force=True, silent=True))
         rights = asked.rights(key, resolve_ticket)
         document = seen(knowledge, asked.document_id, rights)
+        if asked.ticket and not _is_open(knowledge, document):
+            note_restricted(asked.ticket)
         limit = min(asked.limit or most, most)
         window = window_of(knowledge.catalogue, document.id, asked.offset, limit)
         return jsonify(
@@ -68,6 +76,11 @@ def seen(knowledge: Knowledge, document_id: str, rights: frozenset[str]) -> Stor
     if found is None or profile is None or not sees(rights, profile.access, found.access):
         raise NotFound("There is no document with this id.", param="document_id")
     return found
+
+
+def _is_open(knowledge: Knowledge, document: StoredDocument) -> bool:
+    profile = knowledge.catalogue.profiles().get(document.base)
+    return profile is not None and sees(EVERYBODY, profile.access, document.access)
 
 
 def _document(knowledge: Knowledge, document_id: str) -> StoredDocument | None:

@@ -12,6 +12,7 @@ from tool_server.knowledge.asking import Asking
 from tool_server.knowledge.filters import parse
 from tool_server.knowledge.identity import Identified
 from tool_server.knowledge.jobs import routes as jobs
+from tool_server.knowledge.open_to_all import NoteRestricted, open_to_all, to_nobody
 from tool_server.knowledge.question import Mode, Question
 from tool_server.knowledge.rights import PUBLIC, ResolveTicket
 
@@ -44,7 +45,12 @@ class SearchRequest(Identified):
         )
 
 
-def blueprint(asking: Asking, keys: Keys, resolve_ticket: ResolveTicket) -> Blueprint:
+def blueprint(
+    asking: Asking,
+    keys: Keys,
+    resolve_ticket: ResolveTicket,
+    note_restricted: NoteRestricted = to_nobody,
+) -> Blueprint:
     """`/knowledge/…`: to search with a key of the scope `knowledge`, to change with one of the scope `editor`."""
     routes = Blueprint("knowledge", __name__, url_prefix="/knowledge")
     settings, catalogue = asking.knowledge.settings, asking.knowledge.catalogue
@@ -57,6 +63,8 @@ def blueprint(asking: Asking, keys: Keys, resolve_ticket: ResolveTicket) -> Blue
         question = asked.question(rights, conditions=settings.knowledge_filter_conditions)
         known = bool(asked.ticket) and rights != {PUBLIC}
         result = asking.search(question, door="search", asker_known=known)
+        if asked.ticket and not open_to_all(asking.knowledge, result.passages):
+            note_restricted(asked.ticket)
         return jsonify(result.as_json())
 
     routes.register_blueprint(jobs.blueprint(asking.knowledge, keys))

@@ -4,10 +4,11 @@ Limits and codes: developer.work.weixin.qq.com, documents 90236, 90238-90241 and
 """
 
 import json
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 
-from tool_server.channel import wxxml
+from tool_server.channel import card, envelope, wxxml
 from tool_server.channel.account import Account, WeComApp
 from tool_server.channel.surface import (
     Address,
@@ -17,49 +18,38 @@ from tool_server.channel.surface import (
     File,
     Incoming,
     Limits,
+    Media,
     Received,
     Refused,
     Text,
+    Thumbs,
 )
-from tool_server.channel.wxcrypt import CryptoError
 
 # A text has 2048 bytes, the rest is cut silently (90236).
 LIMITS = Limits(piece_bytes=2048, number_bytes=16, first="passive", markup="subset")
+# What the channel calls the events that it looks at (90240).
+EVENTS = {
+    "subscribe": "enter",
+    "enter_agent": "enter",
+    "click": "click",
+    "template_card_event": "card",
+}
 # The platform drops the same request to the same user within this time (90236: default 1800 s, at most 4 hours).
 DUPLICATE_WINDOW_S = 1800
 LONGEST_DUPLICATE_WINDOW_S = 14400
+COMMON = ("ToUserName", "FromUserName", "CreateTime", "MsgType", "Event", "AgentID")
+TIME = re.compile(r"[0-9]{1,12}")
 
 
 def verify(account: Account, callback: Callback) -> str:
     """Answer of the GET check: the decrypted `echostr`."""
-    query = callback.query
-    try:
-        return account.crypt.open(
-            query.get("echostr", ""),
-            signature=query.get("msg_signature", ""),
-            timestamp=query.get("timestamp", ""),
-            nonce=query.get("nonce", ""),
-        )
-    except CryptoError as error:
-        raise Refused(str(error)) from None
+    return envelope.open_echo(account, callback)
 
 
 def decode(account: Account, callback: Callback, *, window_s: int, now: float) -> Received:
     """The message of a POST; raises `Refused` for all that is wrong with it."""
     account = of_app(account)
-    query = callback.query
-    _check_window(query.get("timestamp", ""), window_s, now)
-    try:
-        outer = wxxml.parse(callback.body)
-        inner = account.crypt.open(
-            outer.get("Encrypt", ""),
-            signature=query.get("msg_signature", ""),
-            timestamp=query.get("timestamp", ""),
-            nonce=query.get("nonce", ""),
-        )
-        fields = wxxml.parse(inner)
-    except (CryptoError, wxxml.XmlError) as error:
-        raise Refused(str(error)) from None
+    fields = envelope.open_xml(account, callback, window_s=window_s, now=now)
     if fields.get("ToUserName") != account.corp_id or fields.get("AgentID") != str(
         account.agent_id
     ):
@@ -100,9 +90,12 @@ def _body(app: WeComApp, to: Address, content: Content, message_id: int) -> str:
     spread = LONGEST_DUPLICATE_WINDOW_S - DUPLICATE_WINDOW_S
     match content:
         case Text(text):
-            part: dict[str, object] = {"msgtype": "text", "text": {"content": wxxml.clean(text)}}
+            kind = app.markup
+            part: dict[str, object] = {"msgtype": kind, kind: {"content": wxxml.clean(text)}}
         case File(kind, media_id):
             part = {"msgtype": kind, kind: {"media_id": media_id}}
+        case Thumbs(task, language):
+            part = {"msgtype": "template_card", "template_card": card.thumbs(task, language)}
     body = {
         "touser": to.user,
         **part,
@@ -113,27 +106,52 @@ def _body(app: WeComApp, to: Address, content: Content, message_id: int) -> str:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
-def _check_window(timestamp: str, window_s: int, now: float) -> None:
-    """Refuse a callback whose time is too far from ours; the platform signs the time with the rest."""
-    if window_s == 0:
-        return
-    if not timestamp.isascii() or not timestamp.isdigit() or abs(now - int(timestamp)) > window_s:
-        raise Refused("timestamp")
-
-
 def _incoming(account: WeComApp, fields: Mapping[str, str]) -> Incoming:
     user, kind = fields.get("FromUserName", ""), fields.get("MsgType", "")
     sent_at = fields.get("CreateTime", "")
-    if not user or not kind or not sent_at.isdigit():
+    if not user or not kind or not TIME.fullmatch(sent_at):
         raise Refused("no sender, kind or time")
     # Events have no MsgId: their sender and time stand in for it (90240).
     platform_id = fields.get("MsgId") or f"{user}-{sent_at}-{fields.get('Event', '')}"
+    event = fields.get("Event", "").lower()[:32]
     return Incoming(
         dedupe_key=f"{account.corp_id}/{account.agent_id}/{platform_id}"[:200],
         platform_id=platform_id[:64],
         user=user[:128],
         kind=kind[:32],
-        event=fields.get("Event", "").lower()[:32],
-        text=fields.get("Content", "").strip(),
+        event=EVENTS.get(event, event),
+        text=_text(kind, event, fields),
         sent_at=int(sent_at),
+        data=_event_data(fields) if kind == "event" else "",
+        media=_media(kind, fields),
     )
+
+
+def _text(kind: str, event: str, fields: Mapping[str, str]) -> str:
+    """What a message says: its content, a pressed button's key, or a link's title, description and address."""
+    match kind:
+        case "link":
+            parts = (fields.get(name, "").strip() for name in ("Title", "Description", "Url"))
+            return "\n".join(part for part in parts if part)
+        case "event":
+            return fields.get("EventKey", "").strip() if event == "click" else ""
+        case _:
+            return fields.get("Content", "").strip()
+
+
+def _media(kind: str, fields: Mapping[str, str]) -> tuple[Media, ...]:
+    """Pictures, voices and videos lie with the platform for three days (90239)."""
+    media_id = fields.get("MediaId", "")
+    match kind:
+        case "image" | "video" if media_id:
+            return (Media(kind, media_id),)
+        case "voice" if media_id:
+            return (Media("voice", media_id, name=f"voice.{fields.get('Format', 'amr').lower()}"),)
+        case _:
+            return ()
+
+
+def _event_data(fields: Mapping[str, str]) -> str:
+    """What an event carries besides the fields that all have, by the platform's names."""
+    rest = {name: value for name, value in fields.items() if name not in COMMON}
+    return json.dumps(rest, ensure_ascii=False)

@@ -3,8 +3,6 @@
 The name is resolved once, its address is checked, and that address is the one that is connected to; each redirect anew.
 """
 
-import ipaddress
-import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +14,7 @@ from urllib.parse import unquote
 
 import httpx
 
+from tool_server.addresses import is_public, pinned, port_of, resolve
 from tool_server.errors import BadRequest, Forbidden
 from tool_server.knowledge.parse import Unreadable
 from tool_server.settings import Settings
@@ -147,31 +146,17 @@ def _pinned(
     """A request to the one address that was checked; certificate and Host are still the name's."""
     if not hosts.allows(url.host):
         raise Unreadable(f"its host {url.host[:100]!r} is not among those that may be asked")
-    address = resolve(url.host, url.port or (443 if url.scheme == "https" else 80))
+    address = _resolve(url)
     if not is_public(address) and not hosts.may_be_private(url.host):
         raise Unreadable(f"its host {url.host[:100]!r} has a private address")
-    return client.build_request(
-        "GET",
-        url.copy_with(host=address),
-        headers={**headers, "Host": url.netloc.decode()},
-        extensions={"sni_hostname": url.host},
-    )
+    return pinned(client, url, address, dict(headers))
 
 
-def resolve(host: str, port: int) -> str:
-    """The first address of a name. Raises `Unreadable`."""
+def _resolve(url: httpx.URL) -> str:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return resolve(url.host, port_of(url))
     except OSError:
-        raise Unreadable(f"its host {host[:100]!r} is not known") from None
-    return str(found[0][4][0])
-
-
-def is_public(address: str) -> bool:
-    """Whether an address lies outside of every private, loopback, link-local or reserved range."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    inner = getattr(found, "ipv4_mapped", None) or found
-    return inner.is_global and not inner.is_multicast
+        raise Unreadable(f"its host {url.host[:100]!r} is not known") from None
 
 
 def _save(

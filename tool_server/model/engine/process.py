@@ -111,6 +111,12 @@ class _State:
             "Times that the loop died and was made anew on the same weights.",
             registry=self.registry,
         )
+        self._tokens = Counter(
+            "shenqiao_engine_tokens_total",
+            "Tokens that the engine has made, those of answers that are not complete yet too.",
+            registry=self.registry,
+        )
+        self._told = 0
         self.requests = Counter(
             "shenqiao_engine_submitted_total",
             "Requests by whether they were taken.",
@@ -125,6 +131,9 @@ class _State:
         self._active.set(len(requests))
         self._capacity.set(requests.capacity)
         self._restarts.set(self.backend.restarts)
+        made = requests.made
+        self._tokens.inc(made - self._told)
+        self._told = made
         return {"loaded": True, "active": len(requests), "capacity": requests.capacity}
 
 

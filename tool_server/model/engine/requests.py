@@ -40,6 +40,7 @@ class Requests:
     def __init__(self, capacity: int, ends: frozenset[int], deliver: Deliver) -> None:
         self.capacity = capacity
         self.ends = ends
+        self.made = 0  # tokens of all requests so far
         self._deliver = deliver
         self._held: dict[str, Request] = {}
         self._lock = threading.Lock()
@@ -105,6 +106,7 @@ class Requests:
     def _progress(self, output: Output, request: Request) -> tuple[list[int], Finish | None]:
         engine_s = time.perf_counter() - request.started
         new = list(output.tokens[request.sent :])
+        self.made += len(new)
         request.sent = len(output.tokens)
         if output.failed:
             return new, Finish("error", engine_s, "The engine failed in the middle of this answer.")

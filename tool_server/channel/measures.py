@@ -1,0 +1,56 @@
+"""What a worker counts; sent with its heartbeat."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class Metrics:
+    """What a worker counts; sent with its heartbeat."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.answers = Counter(
+            "shenqiao_channel_answers_total",
+            "Answers by the way they take: passive, stream or push.",
+            ["mode"],
+            registry=self.registry,
+        )
+        self.failures = Counter(
+            "shenqiao_channel_failures_total",
+            "Messages that got a sentence of ours instead of an answer, by Dify's error code.",
+            ["code"],
+            registry=self.registry,
+        )
+        self.sends = Counter(
+            "shenqiao_channel_sends_total",
+            "Calls of message/send by the platform's error code; 0 is success.",
+            ["code"],
+            registry=self.registry,
+        )
+        self.media = Counter(
+            "shenqiao_channel_media_total",
+            "Pictures, voices, videos and files that people sent, by kind and result: taken, refused.",
+            ["kind", "result"],
+            registry=self.registry,
+        )
+        self.feedback = Counter(
+            "shenqiao_channel_feedback_total",
+            "Thumbs of people by result: sent to Dify, or failed.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.queue = Gauge(
+            "shenqiao_channel_queue_messages",
+            "Messages that are not answered yet.",
+            registry=self.registry,
+        )
+        self.streams = Gauge(
+            "shenqiao_channel_streams_growing",
+            "Answers that grow in a stream now.",
+            registry=self.registry,
+        )
+        self.first_text = Histogram(
+            "shenqiao_channel_first_text_seconds",
+            "From a message's arrival until its stream shows the first text.",
+            buckets=(0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0),
+            registry=self.registry,
+        )
