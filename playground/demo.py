@@ -44,7 +44,7 @@ def main(once: bool) -> None:
 
 def _run(console: Console, folder: Path, stopped: threading.Event, *, once: bool) -> bool:
     console.print("Starting WeChat's and Dify's stand-ins and Shenqiao's tool server …")
-    with Stage(Plan(folder, PORTS), say=console.print) as stage:
+    with Stage(Plan(folder, PORTS, bot={}), say=console.print) as stage:
         try:
             play(stage, console)
         except Failed as error:

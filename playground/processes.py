@@ -1,6 +1,5 @@
 """Starting, watching and ending the playground's processes; called by `stage`."""
 
-import contextlib
 import ctypes
 import json
 import os
@@ -86,18 +85,22 @@ class Process:
 
 
 def free_ports(wanted: Sequence[int]) -> list[int]:
-    """Each wanted port if nobody listens there, else any free one; all different."""
-    with contextlib.ExitStack() as held:
-        return [_probe(held.enter_context(socket.socket()), port) for port in wanted]
+    """Each wanted port if nobody listens there, else any free one; all different.
+
+    They stay bound until this process ends, so that the system gives them to nobody else before a server listens there.
+    """
+    return [_hold(socket.socket(), port) for port in wanted]
 
 
-def _probe(probe: socket.socket, port: int) -> int:
+def _hold(probe: socket.socket, port: int) -> int:
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         probe.bind(("127.0.0.1", port))
     except OSError:
         probe.bind(("127.0.0.1", 0))
-    return int(probe.getsockname()[1])
+    found = int(probe.getsockname()[1])
+    probe.detach()
+    return found
 
 
 def environment(**changes: str) -> dict[str, str]:

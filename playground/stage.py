@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -24,6 +25,7 @@ DEMO_MODEL = ROOT / "playground" / "demo_model"
 WORKFLOW = ROOT / "workflows" / "knowledge_assistant.yml"
 
 ACCOUNT = "demo"
+BOT = "bot"
 CORP_ID = "ww0123456789abcdef"
 AGENT_ID = 1000002
 BASE = "handbook"
@@ -51,6 +53,9 @@ class Plan:
     relay: bool = True
     settings: dict[str, str] = field(default_factory=dict)
     wechat: dict[str, Any] = field(default_factory=dict)
+    bot: dict[str, Any] | None = (
+        None  # an AI bot by webhook beside the app: the simulator's section of it
+    )
 
 
 class Stage:
@@ -74,6 +79,7 @@ class Stage:
             "token": secrets.token_hex(16),
             "encoding_aes_key": _aes_key(),
         }
+        self.bot_secrets = {"token": secrets.token_hex(16), "encoding_aes_key": _aes_key()}
 
     def __enter__(self) -> "Stage":
         self.plan.folder.mkdir(parents=True, exist_ok=True)
@@ -105,6 +111,15 @@ class Stage:
         answer = self._platform("POST", "/playground/messages", json=body)
         return str(answer["msg_id"])
 
+    def send_bot(self, user: str, text: str, **more: Any) -> str:
+        """A person writes to the AI bot; the message's id."""
+        body = {"user": user, "text": text, **more}
+        return str(self._platform("POST", "/playground/bot/messages", json=body)["msg_id"])
+
+    def bot(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        """A call of the simulator's routes for its AI bot."""
+        return self._platform(method, f"/playground/bot/{path}", **more)
+
     def seen(self, user: str, *, after: int = 0, wait_s: float = 0.0) -> list[dict[str, Any]]:
         """What the person's phone has shown since entry number `after`; waits for the next one."""
         query = {"user": user, "after": after, "wait_s": wait_s}
@@ -122,11 +137,11 @@ class Stage:
             raise TimeoutError(f"nothing was shown for {text!r} within {timeout_s} s")
         return {**shown[0], "msg_id": msg_id, "wall_s": time.monotonic() - started}
 
-    def timeline(self, msg_id: str) -> dict[str, Any]:
+    def timeline(self, msg_id: str, account: str = ACCOUNT) -> dict[str, Any]:
         """A message's life, from the tool server."""
         return self._json(
             self.http.get(
-                f"{self.server_url}/channel/accounts/{ACCOUNT}/messages/{msg_id}",
+                f"{self.server_url}/channel/accounts/{account}/messages/{quote(msg_id, safe='')}",
                 headers={"Authorization": f"Bearer {self.key('channel')}"},
             )
         )
@@ -170,6 +185,26 @@ class Stage:
             os.kill(pid, signal.SIGKILL)
         return pid
 
+    def pids(self, process: str) -> list[int]:
+        """All processes of this name that run now."""
+        started = {
+            e["child_pid"] for e in self.log_events("process.started") if e["child"] == process
+        }
+        return sorted(pid for pid in started if Path(f"/proc/{pid}/stat").exists())
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `shenqiao …` with the tool server's settings."""
+        command = [sys.executable, "-m", "tool_server", *arguments]
+        return subprocess.run(
+            command, env=self._settings(), capture_output=True, text=True, check=False, timeout=300
+        )
+
+    def reconcile(self) -> subprocess.CompletedProcess[str]:
+        """Simulator, ledger and log compared by the product's own command."""
+        log = str(self.plan.folder / "tool-server.log")
+        platform = f"{self.platform_url}/playground/ledger"
+        return self.command("reconcile", "--log", log, "--platform", platform)
+
     def wait_ready(self, timeout_s: float = START_S) -> None:
         """Until every process of the tool server is up."""
         deadline = time.monotonic() + timeout_s
@@ -198,6 +233,8 @@ class Stage:
             self._start_dify(dify_port)
         self._save_account()
         self._set_callback()
+        if self.plan.bot is not None:
+            self._add_bot()
 
     def _start_wechat(self, platform_port: int, phone_port: int) -> None:
         config = {
@@ -208,9 +245,16 @@ class Stage:
             "timeline_key": self.key("channel"),
             "users": USERS,
             "suggestions": SUGGESTIONS,
+            **self._bot_config(),
             **self.plan.wechat,
         }
         self.phone_url = self._run("WeChat simulator", "playground.wechat", config)["phone_url"]
+
+    def _bot_config(self) -> dict[str, Any]:
+        if self.plan.bot is None:
+            return {}
+        url = f"{self.server_url}/channel/accounts/{BOT}/messages/{{msg_id}}"
+        return {"bot": {**self.bot_secrets, "timeline_url": url, **self.plan.bot}}
 
     def _ingest(self) -> None:
         command = [sys.executable, "-m", "tool_server", "ingest", "--base", BASE, str(HANDBOOK)]
@@ -255,15 +299,20 @@ class Stage:
         self._say(f"Dify's stand-in runs both packages at {said['url']}")
 
     def _save_account(self) -> None:
-        account = {
-            **self.secrets,
-            "surface": "wecom_app",
-            "dify_url": self.dify_url,
-            "dify_key": self.plan.dify_key,
-        }
+        self._put_account(ACCOUNT, {**self.secrets, "surface": "wecom_app"})
+
+    def _add_bot(self) -> None:
+        """The bot's account, and its callback URL as its console takes it."""
+        self._put_account(BOT, {**self.bot_secrets, "surface": "wecom_bot"})
+        body = {"callback_url": f"{self.server_url}/channel/{BOT}/callback"}
+        answer = self.bot("POST", "callback_url", json=body)
+        if not answer["ok"]:
+            raise StartError(f"The platform's check of the bot's callback URL failed: {answer}")
+
+    def _put_account(self, name: str, values: dict[str, Any]) -> None:
         answer = self.http.put(
-            f"{self.server_url}/channel/accounts/{ACCOUNT}",
-            json=account,
+            f"{self.server_url}/channel/accounts/{name}",
+            json={**values, "dify_url": self.dify_url, "dify_key": self.plan.dify_key},
             headers={"Authorization": f"Bearer {self.key('admin')}"},
         )
         failed = [check for check in self._json(answer)["checks"] if not check["ok"]]

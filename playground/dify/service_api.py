@@ -10,6 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from playground.dify.runs import Run, Runs
 from playground.dify.store import Store, UnknownConversation
+from playground.dify.uploads import LIMITS, BadFile, Uploads
 
 PING_S = 10.0
 
@@ -25,6 +26,7 @@ class ServiceError(Exception):
 
 def blueprint(runs: Runs, store: Store, app_key: str) -> Blueprint:
     """`/v1/…`."""
+    uploads = Uploads()
     routes = Blueprint("service_api", __name__, url_prefix="/v1")
 
     @routes.before_request
@@ -39,7 +41,7 @@ def blueprint(runs: Runs, store: Store, app_key: str) -> Blueprint:
     @routes.post("/chat-messages")
     def chat() -> Response:
         body = _body()
-        run = start(runs, store, body)
+        run = start(runs, store, uploads, body)
         if body.get("response_mode", "blocking") == "blocking":
             return jsonify(blocking(runs, run))
         return Response(_frames(runs, run), mimetype="text/event-stream")
@@ -48,6 +50,20 @@ def blueprint(runs: Runs, store: Store, app_key: str) -> Blueprint:
     def stop(task: str) -> Response:
         runs.stop(task, _user(_body()))
         return jsonify(result="success")
+
+    @routes.errorhandler(BadFile)
+    def refused_file(error: BadFile) -> tuple[Response, int]:
+        return jsonify(code=error.code, message=str(error), status=error.status), error.status
+
+    @routes.post("/files/upload")
+    def upload() -> tuple[Response, int]:
+        files = request.files.getlist("file")
+        if len(files) != 1:
+            code = "too_many_files" if files else "no_file_uploaded"
+            raise ServiceError(400, code, "Please upload one file.")
+        file, user = files[0], _user(request.form.to_dict())
+        held = uploads.add(user, file.filename or "", file.mimetype, file.read())
+        return jsonify(held.as_json()), 201
 
     _add_messages(routes, store)
     _add_app(routes, runs)
@@ -96,7 +112,8 @@ def _add_app(routes: Blueprint, runs: Runs) -> None:
     @routes.get("/parameters")
     def parameters() -> Response:
         form = [{variable["type"]: variable} for variable in runs.workflow.variables]
-        limits = {"file_size_limit": 15, "image_file_size_limit": 10}
+        limits = {"file_size_limit": LIMITS["document"]}
+        limits |= {f"{kind}_file_size_limit": LIMITS[kind] for kind in ("image", "audio", "video")}
         return jsonify(
             {**runs.workflow.features, "user_input_form": form, "system_parameters": limits}
         )
@@ -107,7 +124,7 @@ def _add_app(routes: Blueprint, runs: Runs) -> None:
         return jsonify(name=app["name"], description=app["description"], mode=app["mode"], tags=[])
 
 
-def start(runs: Runs, store: Store, body: dict[str, Any]) -> Run:
+def start(runs: Runs, store: Store, uploads: Uploads, body: dict[str, Any]) -> Run:
     """A new message and its run; of the inputs only those that the start node declares are kept."""
     query = str(body.get("query") or "")
     if not query:
@@ -116,10 +133,12 @@ def start(runs: Runs, store: Store, body: dict[str, Any]) -> Run:
         raise ServiceError(400, "invalid_param", "inputs is required")
     declared = {variable["variable"] for variable in runs.workflow.variables}
     inputs = {name: value for name, value in body["inputs"].items() if name in declared}
+    files = uploads.of_message(_user(body), body.get("files"), runs.workflow.features)
     try:
         message = store.add(_user(body), query, inputs, str(body.get("conversation_id") or ""))
     except UnknownConversation:
         raise ServiceError(404, "not_found", "Conversation Not Exists.") from None
+    message.files = files
     return runs.start(message)
 
 

@@ -27,6 +27,7 @@ class Message:
     error: str | None = None
     resources: list[dict[str, Any]] = field(default_factory=list)
     feedback: dict[str, Any] | None = None
+    files: list[dict[str, Any]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -38,7 +39,7 @@ class Message:
             "answer": self.answer,
             "status": self.status,
             "error": self.error,
-            "message_files": [],
+            "message_files": self.files,
             "feedback": self.feedback,
             "retriever_resources": self.resources,
             "agent_thoughts": [],

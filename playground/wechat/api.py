@@ -5,15 +5,20 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
+from playground.wechat.contents import Contents
 from playground.wechat.drops import Drops
 from playground.wechat.faults import Fault, Script
 from playground.wechat.ledger import Ledger
-from playground.wechat.limits import Limits, cut
+from playground.wechat.limits import Limits
 from playground.wechat.menu import menu_fault
 from playground.wechat.tokens import Tokens
 
 MESSAGES = {
     40001: "invalid credential",
+    40004: "invalid media type",
+    40005: "invalid file type",
+    40006: "invalid media size",
+    40007: "invalid media_id",
     40008: "invalid message type",
     40014: "invalid access_token",
     40016: "invalid button size",
@@ -23,8 +28,12 @@ MESSAGES = {
     40023: "invalid sub button size",
     40058: "invalid Request Parameter",
     41001: "access_token missing",
+    41005: "media data missing",
     42001: "access_token expired",
+    42045: "response_code invalid or used",
+    44001: "empty media data",
     44004: "text content is empty",
+    45001: "media size out of limit",
     45009: "api freq out of limit",
     81013: "user & party & tag all invalid",
     301002: "not allow operate another agent with this accesstoken",
@@ -51,6 +60,7 @@ class Api:
     app: App
     limits: Limits
     ledger: Ledger
+    contents: Contents
     faults: Script = field(default_factory=Script)
 
     def __post_init__(self) -> None:
@@ -75,7 +85,7 @@ class Api:
         return {"errcode": 0, "errmsg": "ok", "access_token": token, "expires_in": left}
 
     def send(self, token: str, raw: bytes) -> dict[str, Any]:
-        """message/send of a text."""
+        """message/send to persons."""
         if code := self.tokens.fault(token):
             return error(code)
         body = _object(raw)
@@ -91,6 +101,16 @@ class Api:
         unknown = "|".join(user.lower() for user in users if user not in known)
         return {"errcode": 0, "errmsg": "ok", "msgid": push_id, "invaliduser": unknown}
 
+    def update_card(self, token: str, raw: bytes) -> dict[str, Any]:
+        """message/update_template_card: what a pressed button says from now on."""
+        if code := self.tokens.fault(token):
+            return error(code)
+        body = _object(raw)
+        if body.get("agentid") != self.app.agent_id:
+            return error(301002)
+        code = self.contents.cards.change(body)
+        return error(code) if code else {"errcode": 0, "errmsg": "ok", "invaliduser": []}
+
     def create_menu(self, token: str, agent_id: str, raw: bytes) -> dict[str, Any]:
         """menu/create: at most three buttons of at most five."""
         if code := self.tokens.fault(token):
@@ -103,6 +123,18 @@ class Api:
         self.menu = menu
         return {"errcode": 0, "errmsg": "ok"}
 
+    def delete_menu(self, agent_id: str) -> dict[str, Any]:
+        """menu/delete."""
+        if agent_id != str(self.app.agent_id):
+            return error(301002)
+        self.menu = {}
+        return {"errcode": 0, "errmsg": "ok"}
+
+    def token_error(self, token: str) -> dict[str, Any] | None:
+        """What a call with this token is answered with, if not with what it asks for."""
+        code = self.tokens.fault(token)
+        return error(code) if code else None
+
     def callback_addresses(self, token: str) -> dict[str, Any]:
         """getcallbackip: from where callbacks come."""
         if code := self.tokens.fault(token):
@@ -110,18 +142,14 @@ class Api:
         return {"errcode": 0, "errmsg": "ok", "ip_list": ["127.0.0.1"]}
 
     def _send_fault(self, body: dict[str, Any]) -> int:
-        to, text = body.get("touser"), body.get("text")
+        to = body.get("touser")
         if not isinstance(to, str) or to.count("|") >= self.limits.receivers:
             return 40058
         if body.get("agentid") != self.app.agent_id:
             return 301002
-        if body.get("msgtype") != "text":
-            return 40008
-        if not isinstance(text, dict) or not _is_text(text.get("content")):
-            return 40058
         if not isinstance(body.get("duplicate_check_interval", 0), int):
             return 40058
-        return 0 if text["content"] else 44004
+        return self.contents.fault(body)
 
     def _push(self, user: str, body: dict[str, Any], raw: bytes, push_id: str) -> None:
         if body.get("enable_duplicate_check") == 1:
@@ -131,8 +159,7 @@ class Api:
         if self._drops.too_many(user):
             return
         self.ledger.count("pushed")
-        text = cut(body["text"]["content"], self.limits.text_bytes)
-        self.ledger.show(user, "push", text, push_id=push_id)
+        self.ledger.show(user, "push", self.contents.shown(body), push_id=push_id)
 
 
 def error(code: int) -> dict[str, Any]:
@@ -146,8 +173,3 @@ def _object(raw: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def _is_text(value: object) -> bool:
-    """A string that UTF-8 can hold: JSON can write half a surrogate pair."""
-    return isinstance(value, str) and value == value.encode(errors="ignore").decode()

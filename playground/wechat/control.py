@@ -5,9 +5,10 @@ from dataclasses import asdict
 from typing import Annotated
 
 from flask import Blueprint, Response, jsonify, request
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from playground.wechat import attack as attacks
+from playground.wechat import export
 from playground.wechat.deliver import Busy
 from playground.wechat.faults import Fault
 from playground.wechat.limits import COPIES, LONGEST_WAIT_S
@@ -31,6 +32,17 @@ class Written(Body):
     text: Annotated[str, Field(max_length=20_000)] = ""
     kind: str = "text"
     copies: Copies = 1
+    fields: dict[str, str] = {}  # inner fields that are other than the usual ones of the kind
+    file: Base64Bytes = b""  # what lies under the message's MediaId
+    file_name: str = ""
+
+
+class Press(Body):
+    """A person presses a button of a card."""
+
+    user: str
+    task: str
+    key: str
 
 
 class Again(Body):
@@ -75,9 +87,15 @@ def control_blueprint(platform: Platform) -> Blueprint:
         written = Written.model_validate(request.get_json())
         if written.kind not in KINDS:
             return _unknown("kind", KINDS)
-        return _begin(
-            lambda: platform.write(written.user, written.text, written.kind, written.copies)
-        )
+        return _begin(lambda: _write(platform, written))
+
+    @routes.post("/press")
+    def press() -> tuple[Response, int] | Response:
+        pressed = Press.model_validate(request.get_json())
+        try:
+            return _begin(lambda: platform.press(pressed.user, pressed.task, pressed.key))
+        except KeyError:
+            return jsonify(error="there is no such button"), 404
 
     @routes.post("/replay")
     def replay() -> tuple[Response, int] | Response:
@@ -94,6 +112,7 @@ def control_blueprint(platform: Platform) -> Blueprint:
         found = platform.ledger.seen(look.user, after=look.after, wait_s=look.wait_s)
         return jsonify(seen=found)
 
+    _add_ledger(routes, platform)
     _add_tester(routes, platform)
     return routes
 
@@ -108,10 +127,14 @@ def refuse_bad_bodies(routes: Blueprint) -> None:
         return jsonify(error=f"{field}: {first['msg']}"), 400
 
 
-def _add_tester(routes: Blueprint, platform: Platform) -> None:
+def _add_ledger(routes: Blueprint, platform: Platform) -> None:
     @routes.get("/deliveries")
     def deliveries() -> Response:
         return jsonify(deliveries=platform.ledger.deliveries(request.args.get("msg_id", "")))
+
+    @routes.get("/ledger")
+    def ledger() -> Response:
+        return Response(export.lines(platform.ledger), mimetype="application/x-ndjson")
 
     @routes.get("/calls")
     def calls() -> Response:
@@ -121,6 +144,8 @@ def _add_tester(routes: Blueprint, platform: Platform) -> None:
     def counts() -> Response:
         return jsonify(dict(platform.ledger.counts))
 
+
+def _add_tester(routes: Blueprint, platform: Platform) -> None:
     @routes.post("/script")
     def script() -> Response:
         platform.api.script(FAULT.validate_python(request.get_json()))
@@ -144,6 +169,15 @@ def _add_tester(routes: Blueprint, platform: Platform) -> None:
         if not platform.courier.callback_url:
             return jsonify(error="callback_url: none is set yet"), 409
         return jsonify(asdict(platform.attack(kind)))
+
+
+def _write(platform: Platform, written: Written) -> str:
+    more = dict(written.fields)
+    if written.file:
+        more["MediaId"] = platform.media.add(written.kind, written.file_name, written.file)
+    return platform.write(
+        written.user, written.text, written.kind, written.copies, tuple(more.items())
+    )
 
 
 def _begin(write: Callable[[], str]) -> tuple[Response, int] | Response:

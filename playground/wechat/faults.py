@@ -16,6 +16,7 @@ KINDS = (
     "slow_before",  # `seconds`, then done and answered
     "broken_json",  # done, and half an answer
     "reset_after",  # done, and the connection ends
+    "lost_ack",  # done, and never answered; on long connections only
     "slow_after",  # done, then `seconds`: the caller's timeout passes after the platform accepted
 )
 

@@ -24,6 +24,13 @@ EVENTS: dict[str, dict[str, str]] = {
     "enter_agent": {"EventKey": ""},
     "click": {"EventKey": "help"},
     "view": {"EventKey": "https://example.com"},
+    "template_card_event": {
+        "EventKey": "like",
+        "TaskId": "task-1",
+        "CardType": "button_interaction",
+        "ResponseCode": "code-1",
+    },
+    "change_contact": {"ChangeType": "update_user"},
     "LOCATION": {"Latitude": "31.2", "Longitude": "121.5", "Precision": "65", "AppType": "wxwork"},
 }
 KINDS = {**MESSAGES, **EVENTS}
@@ -38,6 +45,7 @@ class Message:
     kind: str
     text: str
     created_at: int
+    more: tuple[tuple[str, str], ...] = ()  # inner fields that are other than the usual ones
 
     @property
     def is_event(self) -> bool:
@@ -47,12 +55,21 @@ class Message:
         """The inner fields but for the receiver's two. Events have no MsgId."""
         common = {"FromUserName": self.user, "CreateTime": str(self.created_at)}
         if self.is_event:
-            return {**common, "MsgType": "event", "Event": self.kind, **EVENTS[self.kind]}
+            return {
+                **common,
+                "MsgType": "event",
+                "Event": self.kind,
+                **EVENTS[self.kind],
+                **dict(self.more),
+            }
         content = {"Content": self.text} if self.kind == "text" else {}
-        kind = {"MsgType": self.kind, **MESSAGES[self.kind]}
+        kind = {"MsgType": self.kind, **MESSAGES[self.kind], **dict(self.more)}
         return {**common, **kind, **content, "MsgId": self.id}
 
 
-def new_message(number: int, user: str, kind: str, text: str) -> Message:
+def new_message(
+    number: int, user: str, kind: str, text: str, more: tuple[tuple[str, str], ...] = ()
+) -> Message:
     """MsgIds are 64-bit numbers."""
-    return Message(str(7_000_000_000_000_000_000 + number), user, kind, text, int(time.time()))
+    msg_id = str(7_000_000_000_000_000_000 + number)
+    return Message(msg_id, user, kind, text, int(time.time()), more)

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from playground.wechat import media_calls, org_calls
 from playground.wechat.faults import Fault
 from playground.wechat.ledger import Call
 from playground.wechat.platform import Platform
@@ -20,21 +21,43 @@ def api_blueprint(platform: Platform) -> Blueprint:
     @routes.get("/gettoken")
     def gettoken() -> Response:
         corp_id, secret = request.args.get("corpid", ""), request.args.get("corpsecret", "")
-        return _answer(platform, lambda: api.gettoken(corp_id, secret))
+        return answer_call(platform, lambda: api.gettoken(corp_id, secret))
 
     @routes.post("/message/send")
     def send() -> Response:
         raw = request.get_data()
-        return _answer(platform, lambda: api.send(_token(), raw))
+        return answer_call(platform, lambda: api.send(_token(), raw))
+
+    @routes.post("/message/update_template_card")
+    def update_card() -> Response:
+        raw = request.get_data()
+        return answer_call(platform, lambda: api.update_card(_token(), raw))
+
+    @routes.get("/auth/getuserinfo")
+    def user_of_code() -> Response:
+        code = request.args.get("code", "")
+        return answer_call(
+            platform, lambda: api.token_error(_token()) or platform.oauth.user_of(code)
+        )
 
     @routes.post("/menu/create")
     def create_menu() -> Response:
         raw, agent_id = request.get_data(), request.args.get("agentid", "")
-        return _answer(platform, lambda: api.create_menu(_token(), agent_id, raw))
+        return answer_call(platform, lambda: api.create_menu(_token(), agent_id, raw))
 
     @routes.get("/getcallbackip")
     def getcallbackip() -> Response:
-        return _answer(platform, lambda: api.callback_addresses(_token()))
+        return answer_call(platform, lambda: api.callback_addresses(_token()))
+
+    org_calls.add_calls(routes, platform, lambda call: answer_call(platform, call))
+
+    @routes.post("/media/upload")
+    def upload() -> Response:
+        return answer_call(platform, lambda: media_calls.upload(platform, _token()))
+
+    @routes.get("/media/get")
+    def get_media() -> Response:
+        return answer_call(platform, lambda: media_calls.get(platform, _token()))
 
     return routes
 
@@ -43,11 +66,12 @@ def _token() -> str:
     return request.args.get("access_token", "")
 
 
-def _answer(platform: Platform, call: Callable[[], dict[str, Any]]) -> Response:
+def answer_call(platform: Platform, call: Callable[[], dict[str, Any] | Response]) -> Response:
     """The call's answer, or what the fault that is scripted for it makes of it; either way it is written down."""
     started_at, started = time.time(), time.monotonic()
     fault = platform.api.faults.next(request.path)
-    code, response = _meet(fault, call)
+    address = request.remote_addr or ""
+    code, response = _meet(fault, lambda: platform.gate.refuse(request.path, address) or call())
     platform.ledger.called(
         Call(
             path=request.path,
@@ -64,7 +88,7 @@ def _answer(platform: Platform, call: Callable[[], dict[str, Any]]) -> Response:
 
 
 def _meet(
-    fault: Fault | None, call: Callable[[], dict[str, Any]]
+    fault: Fault | None, call: Callable[[], dict[str, Any] | Response]
 ) -> tuple[int | None, Response | None]:
     """The errcode and the response; no response where the connection is to end."""
     kind = fault.fault if fault else ""
@@ -75,15 +99,15 @@ def _meet(
     if fault is not None and kind == "slow_before":
         time.sleep(fault.seconds)
     if fault is not None and kind == "errcode":
-        body: dict[str, Any] = {"errcode": fault.code, "errmsg": "by script"}
+        body: dict[str, Any] | Response = {"errcode": fault.code, "errmsg": "by script"}
     else:
         body = call()
-    code = int(body["errcode"])
+    code = 0 if isinstance(body, Response) else int(body["errcode"])
     if kind == "reset_after":
         return code, None
     if kind == "broken_json":
         return code, Response('{"errcode": 0, "err', mimetype="application/json")
-    return code, jsonify(body)
+    return code, body if isinstance(body, Response) else jsonify(body)
 
 
 def _end_connection() -> Response:

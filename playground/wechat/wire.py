@@ -8,6 +8,7 @@ import io
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
@@ -22,6 +23,10 @@ class Request:
 
     query: dict[str, str]
     body: bytes = b""
+    content_type: str = "text/xml"
+    more: str = ""  # a raw end of the query
+    chunks: int = 0  # the body in this many parts, without its length told
+    pause_s: float = 0.0  # before each of them
 
 
 @dataclass(frozen=True)
@@ -43,19 +48,35 @@ class Broken(Exception):
 def call(method: str, url: str, request: Request, *, within_s: float) -> Answer:
     """Send `request` and read the whole answer within `within_s` seconds. Raises `Cut` and `Broken`."""
     parts = urlsplit(url)
-    query = "&".join(part for part in (parts.query, urlencode(request.query)) if part)
+    queries = (parts.query, urlencode(request.query), request.more)
+    query = "&".join(part for part in queries if part)
     try:
         with _Connection(parts, time.monotonic() + within_s) as connection:
             # A server that refuses a body may answer before it has read all of it.
             with suppress(BrokenPipeError, ConnectionResetError):
-                headers = {"Content-Type": "text/xml"} if request.body else {}
-                connection.request(method, f"{parts.path or '/'}?{query}", request.body, headers)
+                headers = {"Content-Type": request.content_type} if request.body else {}
+                path, body = f"{parts.path or '/'}?{query}", _body(request)
+                if request.chunks:
+                    headers["Transfer-Encoding"] = "chunked"
+                connection.request(method, path, body, headers, encode_chunked=request.chunks > 0)
             response = connection.getresponse()
             return Answer(response.status, response.read(ANSWER_BYTES))
     except TimeoutError:
         raise Cut from None
     except (OSError, http.client.HTTPException) as error:
         raise Broken(type(error).__name__) from None
+
+
+def _body(request: Request) -> bytes | Iterator[bytes]:
+    """As it is, or in parts: `http.client` then tells no length."""
+    return _parts(request) if request.chunks else request.body
+
+
+def _parts(request: Request) -> Iterator[bytes]:
+    size = max(1, -(-len(request.body) // request.chunks))
+    for begin in range(0, len(request.body), size):
+        time.sleep(request.pause_s)
+        yield request.body[begin : begin + size]
 
 
 class _Connection(http.client.HTTPConnection):

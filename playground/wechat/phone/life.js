@@ -11,6 +11,10 @@ function steps(life) {
     all.push({at: one.started_at + one.seconds, name: "delivery." + one.outcome, data: one});
   }
   for (const event of life.server.events || []) all.push(event);
+  for (const bubble of life.shown.filter((one) => one.stream)) {
+    if (bubble.text_at) all.push({at: bubble.text_at, name: "streaming", data: bubble});
+    if (bubble.finish) all.push({at: bubble.changed_at, name: "streamed", data: bubble});
+  }
   for (const bubble of pushes) all.push({at: bubble.at, name: "pushed", data: bubble});
   return all.sort((a, b) => a.at - b.at);
 }
@@ -79,7 +83,7 @@ function bar(parts, language) {
   return [strip, list];
 }
 
-const lastShown = (all) => all.findLast((step) => step.name === "delivery.shown" || step.name === "pushed");
+const lastShown = (all) => all.findLast((step) => ["delivery.shown", "streamed", "pushed"].includes(step.name));
 
 const duration = (seconds) => seconds < 10 ? Math.round(seconds * 1000) + " ms" : seconds.toFixed(1) + " s";
 

@@ -5,7 +5,8 @@ const TYPING_S = 180;      // nobody types longer than this
 let language = "zh";
 let users = [];
 let user = "";
-let last = 0;              // number of the newest bubble on the screen
+let surface = "app";       // whom the person writes to: app, bot
+let last = 0;              // number of the newest change on the screen
 let shownAt = 0;           // time of the newest bubble or separator
 let chosen = "";           // the message whose life is shown
 let life = null;           // that life
@@ -17,6 +18,12 @@ async function begin() {
   for (const name of users) $("user").add(new Option(label(name), name));
   for (const text of start.suggestions) suggest(text);
   $("user").addEventListener("change", () => become($("user").value));
+  $("surface").hidden = start.surfaces.length < 2;
+  $("subtitle").hidden = !$("surface").hidden;
+  $("surface").addEventListener("change", () => {
+    surface = $("surface").value;
+    become(user);
+  });
   $("language").addEventListener("click", () => speak(language === "zh" ? "en" : "zh"));
   $("compose").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -79,14 +86,14 @@ function become(name) {
 async function send(text) {
   if (!text) return;
   $("text").value = "";
-  const body = JSON.stringify({user, text});
+  const body = JSON.stringify({user, text, surface});
   try {
     const answer = await fetch("api/messages", {method: "POST", headers: {"Content-Type": "application/json"}, body});
     if (!answer.ok) throw new Error(answer.status);
     choose((await answer.json()).msg_id);
   } catch {
     $("text").value = text;
-    add({id: last, source: "notice", text: SAYS[language].unsent, at: Date.now() / 1000});
+    add({source: "notice", text: SAYS[language].unsent, at: Date.now() / 1000});
   }
 }
 
@@ -97,7 +104,10 @@ async function listen(signal) {
       const query = new URLSearchParams({user, after: last, wait_s: 25});
       const entries = (await (await fetch("api/chat?" + query, {signal})).json()).entries;
       if (signal.aborted) return;
-      for (const entry of entries) add(entry);
+      for (const entry of entries) {
+        last = Math.max(last, entry.changed);
+        if (entry.surface === surface) show(entry);
+      }
       if (entries.length && chosen) refresh();
     } catch {
       await pause(1000);
@@ -105,8 +115,15 @@ async function listen(signal) {
   }
 }
 
+// A stream's bubble is drawn anew in its place.
+function show(entry) {
+  const old = entry.stream && document.querySelector(`#chat [data-stream="${CSS.escape(entry.stream)}"]`);
+  if (!old) return add(entry);
+  old.replaceWith(row(entry));
+  toEnd();
+}
+
 function add(entry) {
-  last = entry.id;
   if (entry.at - shownAt > QUIET_S) $("chat").append(make("li", "time", time(entry.at)));
   shownAt = entry.at;
   typing(false);
@@ -119,6 +136,8 @@ function row(entry) {
   const mine = entry.source === "user";
   const item = make("li", mine ? "mine" : "theirs");
   item.append(face(mine), mine ? question(entry) : answer(entry.text));
+  if (entry.stream) item.dataset.stream = entry.stream;
+  if (!mine && !entry.finish) item.lastChild.classList.add("growing");
   return item;
 }
 

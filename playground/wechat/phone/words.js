@@ -20,6 +20,12 @@ const EVENTS = {
   "delivery.cut": {who: "platform", end: true, warn: true, zh: "5 秒内没有回应，平台切断连接", en: "No response within 5 s: the platform cut the connection"},
   "delivery.failed": {who: "platform", end: true, warn: true, zh: "投递失败，平台会重试", en: "Delivery failed; the platform tries again", more: (d) => d.reason},
   "delivery.invalid": {who: "platform", end: true, warn: true, zh: "回复无效，没有显示", en: "The reply was not valid and was not shown", more: (d) => d.reason},
+  "streaming": {who: "platform", zh: "手机上出现第一段文字，随后继续增长", en: "The first text appeared on the phone, and grows"},
+  "streamed": {who: "platform", end: true, zh: "回答完整地显示在手机上", en: "The whole answer was shown on the phone", more: (d, l) => BYTES[l](d.bytes)},
+  "mode.stream": {who: "server", zh: "平台仍在轮询：由流带走回答", en: "The platform still asks: the stream brings the answer"},
+  "stream.fetched": {who: "server", zh: "平台取走完整回答", en: "The platform took the whole answer", more: (d, l) => BYTES[l](d.bytes)},
+  "stream.missed": {who: "server", warn: true, zh: "取回答的连接已断开，等下一次", en: "Whoever took the answer was gone: it waits again"},
+  "stream.closed": {who: "server", zh: "流到时结束，回答另发一条", en: "The stream's time was up; the answer follows in a message of its own"},
   "pushed": {who: "platform", end: true, zh: "推送的消息显示在手机上", en: "The pushed message was shown on the phone", more: (d, l) => BYTES[l](d.bytes)},
   "received": {who: "server", zh: "收到、验签、解密，写入账本", en: "Received, verified, decrypted, written to the ledger"},
   "repeated": {who: "server", zh: "同一条消息再次到达，不重复处理", en: "The same message again: not worked on twice",
@@ -50,13 +56,13 @@ const SHARES = [
 ];
 const SAYS = {
   zh: {
-    passive: "被动回复", push: "主动推送", open: "等待中", failed: "没有送达",
+    passive: "被动回复", stream: "流式回答", push: "主动推送", open: "等待中", failed: "没有送达",
     deliveries: (n) => "投递 " + n + " 次", runs: (n) => "模型运行 " + n + " 次", total: (ms) => "共 " + ms,
     unsent: "没有发出去，请再试一次。", bot: "深桥助手", hello: "这是演示手机。问一个员工手册里的问题试试。",
     language: "Switch to English", title: "深桥 · 手机", code: "zh-CN", other: "EN", otherCode: "en",
   },
   en: {
-    passive: "passive reply", push: "pushed", open: "waiting", failed: "not delivered",
+    passive: "passive reply", stream: "streamed", push: "pushed", open: "waiting", failed: "not delivered",
     deliveries: (n) => n + (n === 1 ? " delivery" : " deliveries"), runs: (n) => n + " model " + (n === 1 ? "run" : "runs"), total: (ms) => ms + " in all",
     unsent: "This was not sent. Please try again.", bot: "Shenqiao", hello: "This is a demo phone. Ask something that the employee handbook answers.",
     language: "切换到中文", title: "Shenqiao · phone", code: "en", other: "中", otherCode: "zh-CN",
