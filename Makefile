@@ -12,8 +12,15 @@ BIN := .venv/bin
 TORCH ?= lock
 INSTALLED := .venv/installed-$(TORCH)
 ONCE ?=
+PYTEST := $(BIN)/python -m pytest -q
+# Most tests run in two processes; those that measure (marked `quiet`) come after them, alone.
+PARALLEL := -n 2 --dist worksteal
+UNIT := tests --ignore=tests/plugins --ignore=tests/e2e --ignore=tests/reliability
 
-.PHONY: help install demo test check format lint types unit thorough real plugins e2e soak bench bench-model bench-gpu package docs lock clean
+# Else each process of the tests and of the demo would compile all that it imports anew: two seconds and more of each start.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help install demo test check format lint types types-server types-packages unit thorough real plugins e2e soak bench bench-model bench-gpu package docs lock clean
 
 help:  ## Say what each verb does.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -32,28 +39,38 @@ lint: install
 	@$(BIN)/ruff format --check .
 
 types: install
+	@$(MAKE) --no-print-directory --output-sync=target -j2 types-server types-packages
+
+types-server: install
 	@$(BIN)/mypy tool_server playground scripts tests
-	@$(BIN)/mypy --config-file dify_plugin/mypy.ini main.py dify_plugin/*.py dify_plugin/{provider,tools,endpoints}/*.py
+
+types-packages: install
+	@$(BIN)/mypy --cache-dir .mypy_cache/packages --config-file dify_plugin/mypy.ini main.py dify_plugin/*.py dify_plugin/{provider,tools,endpoints}/*.py
 	@cd dify_plugin/model_provider && MYPYPATH=. ../../$(BIN)/mypy --config-file ../mypy.ini models provider main.py
 
 unit: install  ## Unit and contract tests.
-	@$(BIN)/python -m pytest -q tests -m "not thorough and not real" --ignore=tests/plugins --ignore=tests/e2e --ignore=tests/reliability
+	@$(PYTEST) $(UNIT) $(PARALLEL) -m "not thorough and not real and not quiet"
+	@$(PYTEST) $(UNIT) -m "quiet and not thorough and not real"
 
-thorough: install  ## The long tests that only CI need run each time: auxiliary models, kills of the model server, quantised weights.
-	@$(BIN)/python -m pytest -q tests -m "thorough and not real" --timeout 300 --ignore=tests/plugins --ignore=tests/e2e --ignore=tests/reliability
+thorough: install  ## The long tests that only CI need run each time: auxiliary models, kills of the model server, benchmarks, quantised weights.
+	@$(PYTEST) $(UNIT) $(PARALLEL) -m "thorough and not real and not quiet" --timeout 300
+	@$(PYTEST) $(UNIT) -m "quiet and thorough and not real" --timeout 300
+	@$(PYTEST) tests/e2e tests/reliability -m thorough --timeout 300
 
-real: install  ## Knowledge on a real Elasticsearch 8 and 9; needs Maven and a JDK, fetches 200 MB once.
-	@$(BIN)/python -m pytest -q tests/real --timeout 300
-	@TEST_KNOWLEDGE_BACKEND=elasticsearch $(BIN)/python -m pytest -q tests/knowledge -m "not thorough" --timeout 300
+real: install  ## On a real PostgreSQL, and knowledge on a real Elasticsearch 8 and 9; needs both, Maven and a JDK; fetches 200 MB once.
+	@$(PYTEST) tests/real --timeout 300
+	@TEST_DATABASE=postgresql $(PYTEST) tests/channel $(PARALLEL) -m "not thorough and not quiet" --timeout 300
+	@TEST_KNOWLEDGE_BACKEND=elasticsearch $(PYTEST) tests/knowledge -m "not thorough" --timeout 300
 
 plugins: install  ## Tests of the Dify packages; importing the SDK patches a process, so they run in one of their own.
-	@$(BIN)/python -m pytest -q tests/plugins
+	@$(PYTEST) tests/plugins
 
 e2e: install  ## End-to-end and kill tests through the playground.
-	@$(BIN)/python -m pytest -q tests/e2e tests/reliability
+	@$(PYTEST) tests/e2e tests/reliability -m "not thorough"
 
-soak: install  ## The full fault counts: 20 kills at random moments in 200 messages.
-	@TEST_SOAK=1 $(BIN)/python -m pytest -q -s tests/reliability -k random_kills --timeout 900
+soak: install  ## The full counts, on SQLite and PostgreSQL: 1,000 messages with 110 kills, 50 a second, ten times too much, streams, long connections, 100,000 forgeries; hours.
+	@TEST_SOAK=1 $(PYTEST) -s tests/reliability tests/security tests/channel/bot_socket/test_failover.py tests/channel/test_fuzz.py \
+		-k "soak or load or callbacks or random_kills or streams or kf_kills or failover or fuzz or rights" --timeout 2400
 
 bench: install  ## Measure: what is found, how the demo model answers, what it obeys, how long a message takes; DATA="folders…" for collections.
 	@$(BIN)/python -m scripts.evaluate_found

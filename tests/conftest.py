@@ -1,14 +1,36 @@
-"""What all tests share: with TEST_STRICT set (as in CI) a skipped test is a failed one; logging is each test's own."""
+"""What all tests share: with TEST_STRICT set (as in CI) a skipped test is a failed one; logging is each test's own.
+
+Two processes run most tests at the same time; those marked `quiet` run afterwards, one by one.
+"""
 
 import logging
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 
 STRICT = os.environ.get("TEST_STRICT", "") not in ("", "0")
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+if WORKER:
+    # The cores are taken by other tests: more threads of a model, here and in servers, would only wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long one example takes tells more of the machine than of the code.
+examples.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples.load_profile("ours")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """The folders of a worker get short names: the paths of sockets have a greatest length."""
+    if WORKER:
+        folder = Path(config.option.basetemp)
+        config.option.basetemp = folder.with_name(folder.name.removeprefix("popen-gw"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -24,6 +46,19 @@ def pytest_runtest_makereport(
 
 def _reason(longrepr: Any) -> str:
     return str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr)
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with this version's tables, to be copied: that is much faster than to make them again."""
+    from tool_server.migrate import migrate
+    from tool_server.settings import load
+
+    folder = tmp_path_factory.mktemp("migrated")
+    names = {"DATA_DIR": str(folder / "data"), "RUN_DIR": str(folder / "r"), "MODEL_ENABLED": "no"}
+    settings = load({f"SHENQIAO_{name}": value for name, value in names.items()})
+    migrate(settings)
+    return settings.data_dir
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from playground.processes import environment, free_ports
+from tests.waiting import wait_for
 
 APP = """
+import os
 import time
 from flask import Flask, jsonify
 from tool_server.caller import Caller
@@ -31,7 +33,9 @@ def waited():
 def gone():
     caller = Caller()
     before = caller.gone()
-    time.sleep(0.6)
+    print("asked", flush=True)
+    while not os.path.exists("left"):
+        time.sleep(0.02)
     print("gone", before, caller.gone(), flush=True)
     return "done"
 """
@@ -48,16 +52,17 @@ def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
         (tmp_path / "out").open("w") as out,
         subprocess.Popen(command, env=environment(PYTHONPATH=paths), stdout=out) as process,
     ):
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            try:
-                with ask(port, "/waited") as first:
-                    answer(first)
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.05)
+        wait_for(lambda: listens(port))
         yield port, tmp_path / "out"
         process.terminate()
+
+
+def listens(port: int) -> bool:
+    try:
+        with ask(port, "/waited") as first:
+            return bool(answer(first))
+    except ConnectionRefusedError:
+        return False
 
 
 def connect(port: int) -> socket.socket:
@@ -70,6 +75,7 @@ def ask(port: int, path: str) -> socket.socket:
     return connection
 
 
+@pytest.mark.quiet
 def test_the_time_in_the_queue_counts(server: tuple[int, Path]) -> None:
     port, _ = server
     with ask(port, "/waited") as at_once:
@@ -86,12 +92,11 @@ def test_the_time_in_the_queue_counts(server: tuple[int, Path]) -> None:
 def test_a_caller_that_has_left_is_noticed(server: tuple[int, Path]) -> None:
     port, out = server
     connection = ask(port, "/gone")
-    time.sleep(0.3)
+    wait_for(lambda: "asked" in out.read_text())
     connection.close()
-    deadline = time.monotonic() + 5
-    while "gone" not in out.read_text() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert out.read_text().split() == ["gone", "False", "True"]
+    (out.parent / "left").touch()
+    wait_for(lambda: "gone" in out.read_text())
+    assert out.read_text().split() == ["asked", "gone", "False", "True"]
 
 
 def answer(connection: socket.socket) -> str:

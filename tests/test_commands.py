@@ -59,7 +59,7 @@ def test_an_account_is_added_tested_listed_and_removed(tmp_path: Path) -> None:
         (("account", "add", "Demo!"), json.dumps(ACCOUNT), "name"),
         (("account", "test", "nobody"), "", "There is no account"),
         (("account", "remove", "nobody"), "", "There is no account"),
-        (("trace", "nobody", "1"), "", "No message"),
+        (("trace", "1", "--account", "nobody"), "", "No message"),
         (("ingest", "--base", "../x", "."), "", "base's name"),
         (("ingest", "--base", "kb", "nowhere.md"), "", "there is no such file"),
         (("ingest", "."), "", "--base"),

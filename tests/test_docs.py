@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.docs import settings_page
+from scripts.docs import errors_page, settings_page
 from tool_server import errors
 from tool_server.app import create_app
 from tool_server.migrate import migrate
@@ -30,6 +30,10 @@ def settings(tmp_path: Path) -> Settings:
 
 def test_the_settings_page_is_the_one_made_from_the_code() -> None:
     assert (DOCS / "settings.md").read_text() == settings_page(), "run `make docs`"
+
+
+def test_the_platforms_error_codes_are_those_of_the_code() -> None:
+    assert (DOCS / "errors.md").read_text() == errors_page(), "run `make docs`"
 
 
 def test_every_route_has_its_row(settings: Settings) -> None:

@@ -47,19 +47,33 @@ def running(marker: str) -> list[int]:
     return [pid for pid in found if pid != os.getpid()]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_running(tmp_path: Path, number: signal.Signals) -> None:
-    (port,) = free_ports([0])
+def serving(folder: Path, port: int) -> "subprocess.Popen[bytes]":
     environ = environment(
-        SHENQIAO_DATA_DIR=str(tmp_path / "data"),
-        SHENQIAO_RUN_DIR=str(tmp_path / "r"),
+        SHENQIAO_DATA_DIR=str(folder / "data"),
+        SHENQIAO_RUN_DIR=str(folder / "r"),
         SHENQIAO_PORT=str(port),
         SHENQIAO_MODEL_ENABLED="false",
     )
     command = [sys.executable, "-m", "tool_server", "serve"]
-    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as process:
+    return subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_running(tmp_path: Path, number: signal.Signals) -> None:
+    (port,) = free_ports([0])
+    with serving(tmp_path, port) as process:
         wait_for(lambda: ready(f"http://127.0.0.1:{port}"))
         assert len(running(str(tmp_path))) >= 3
         process.send_signal(number)
         process.wait(20)
-    wait_for(lambda: running(str(tmp_path)) == [], 10)
+    wait_for(lambda: running(str(tmp_path)) == [], why=lambda: running(str(tmp_path)))
+
+
+def test_nothing_is_left_of_a_supervisor_that_is_killed_while_its_children_start(
+    tmp_path: Path,
+) -> None:
+    (port,) = free_ports([0])
+    with serving(tmp_path, port) as process:
+        wait_for(lambda: len(running(str(tmp_path))) >= 4)  # web, worker and indexer still import
+        process.kill()
+    wait_for(lambda: running(str(tmp_path)) == [], why=lambda: running(str(tmp_path)))

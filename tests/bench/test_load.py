@@ -30,6 +30,7 @@ def ours(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ser
         yield server
 
 
+@pytest.mark.thorough
 def test_a_burst_is_answered_whole_and_costs_cpu(ours: servers.Server, folder: Path) -> None:
     texts = load.prompts(servers.words_of(folder), 6, seed=1, tokens=(64, 96))
     before = ours.cpu_s()
@@ -43,12 +44,14 @@ def test_a_burst_is_answered_whole_and_costs_cpu(ours: servers.Server, folder: P
     assert row["cpu_ms_per_token"] > 0
 
 
+@pytest.mark.thorough
 def test_a_refusal_is_an_error_with_the_servers_words(ours: servers.Server) -> None:
     target = Target(ours.url, "another-model", "wrong-key")
     with pytest.raises(load.LoadError, match="401"):
         load.ask_all(target, ["hello"], streams=1, max_tokens=2)
 
 
+@pytest.mark.thorough
 def test_sequential_answers_wait_for_each_other(folder: Path, tmp_path: Path) -> None:
     texts = load.prompts(servers.words_of(folder), 3, seed=2, tokens=(64, 64))
     with servers.sequential(folder, tmp_path) as plain:
@@ -57,6 +60,7 @@ def test_sequential_answers_wait_for_each_other(folder: Path, tmp_path: Path) ->
     assert answers[0].ended_at <= answers[1].events[0].at < answers[2].events[0].at
 
 
+@pytest.mark.thorough
 def test_the_web_benchmark_accounts_for_every_token(folder: Path, tmp_path: Path) -> None:
     row = web.measure(folder, tmp_path, streams=8, rate=100.0, tokens=100)
     assert row["tokens"] == 800

@@ -10,10 +10,13 @@ from tests.fakes.dify import FakeDify, Script
 from tool_server.channel.account import Account
 from tool_server.channel.dify import (
     Answered,
+    Attachment,
     Dify,
     DifyError,
     Growing,
+    Produced,
     Question,
+    Source,
     Started,
     UnknownConversation,
 )
@@ -48,7 +51,7 @@ def test_a_run_gives_its_ids_first_and_its_whole_answer_last(
     assert growing[-1] == Growing("12 天", "")
     assert isinstance(answered, Answered)
     assert answered.text == "12 天"
-    assert answered.sources[0].title == "手册"
+    assert answered.sources == (Source("手册", "12 天"),)
     assert started.conversation == answered.conversation == fake.runs[0].conversation
     assert fake.runs[0].inputs == {"ticket": "ticket-1"}
 
@@ -120,3 +123,68 @@ def test_a_run_whose_reader_left_has_no_answer(
 
 def test_what_an_app_declares_is_read(dify: Dify, account: Account) -> None:
     assert dify.parameters(account)["user_input_form"][0]["text-input"]["variable"] == "ticket"
+
+
+def test_a_conversation_that_is_unknown_may_come_as_a_400_that_says_nothing(
+    dify: Dify, account: Account, fake: FakeDify
+) -> None:
+    fake.default = Script(status=400, code="", empty_message=True)
+    with pytest.raises(UnknownConversation):
+        list(dify.ask(account, replace(QUESTION, conversation="gone")))
+    with pytest.raises(DifyError) as caught:
+        list(dify.ask(account, QUESTION))
+    assert not isinstance(caught.value, UnknownConversation)
+
+
+def test_progress_is_the_title_of_a_node_that_tells_something(
+    dify: Dify, account: Account, fake: FakeDify
+) -> None:
+    nodes = (
+        ("start", "开始", 0.0),
+        ("tool", "检索知识库", 0.0),
+        ("if-else", "有答案吗", 0.0),
+        ("llm", "生成回答", 0.0),
+    )
+    fake.default = Script(text="好", nodes=nodes)
+    growing = [event for event in dify.ask(account, QUESTION) if isinstance(event, Growing)]
+    titles = list(dict.fromkeys(one.progress for one in growing if not one.text))
+    assert titles == ["", "检索知识库", "生成回答"]
+
+
+def test_files_go_with_the_question_and_belong_to_its_person(
+    dify: Dify, account: Account, fake: FakeDify
+) -> None:
+    upload_id = dify.upload(account, "zhang", "图.png", b"png", "image/png")
+    assert fake.uploads == [("zhang", "图.png", b"png")]
+    question = replace(QUESTION, attachments=(Attachment("image", upload_id),))
+    list(dify.ask(account, question))
+    assert [file["upload_file_id"] for file in fake.runs[0].files] == [upload_id]
+    with pytest.raises(DifyError) as caught:
+        list(dify.ask(account, replace(question, user="li")))
+    assert caught.value.code == "invalid_param"
+
+
+def test_what_an_app_produced_comes_with_its_answer_once_each(
+    dify: Dify, account: Account, fake: FakeDify
+) -> None:
+    fake.default = Script(
+        text="看 ![图](/files/1/preview?sign=a) 和 [表](/files/2) 与 [外链](https://example.com/x)",
+        files=({"type": "document", "url": "/files/3", "filename": "三.pdf"},),
+        message_files=(
+            {"type": "image", "url": "/files/1/preview?sign=a", "belongs_to": "assistant"},
+            {"type": "image", "url": "/files/9", "belongs_to": "user"},
+        ),
+    )
+    *_, answered = dify.ask(account, QUESTION)
+    assert isinstance(answered, Answered)
+    base = fake.url.removesuffix("/v1")
+    assert set(answered.files) == {
+        Produced("image", f"{base}/files/1/preview?sign=a"),
+        Produced("file", f"{base}/files/3", "三.pdf"),
+        Produced("file", f"{base}/files/2", "表"),
+    }
+
+
+def test_a_stop_that_dify_does_not_hear_is_told(dify: Dify, account: Account) -> None:
+    assert dify.stop(account, "task", "zhang")
+    assert not dify.stop(make_account(), "task", "zhang")

@@ -6,41 +6,23 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from tool_server.channel.ledger import Claim, Ledger
+from tests.channel.conftest import claim, incoming, job_of, ledger_of, worker_of
+from tool_server.channel.job import Job, LostLease
+from tool_server.channel.ledger import Ledger
 from tool_server.channel.schema import messages
-from tool_server.channel.surface import Incoming
-from tool_server.channel.work import Job, LostLease, Work
+from tool_server.channel.work import Work
 from tool_server.database import Database
 from tool_server.errors import Unavailable
 
 
 @pytest.fixture
 def ledger(database: Database) -> Ledger:
-    return Ledger(database, queue_limit=50, ticket_ttl_s=600)
+    return ledger_of(database)
 
 
 @pytest.fixture
 def work(database: Database) -> Work:
     return worker_of(database, "one")
-
-
-def worker_of(database: Database, owner: str, lease_s: float = 30) -> Work:
-    return Work(database, owner, lease_s=lease_s, ticket_ttl_s=600)
-
-
-def incoming(number: int, user: str = "zhang", kind: str = "text") -> Incoming:
-    return Incoming(f"corp/1/{number}", str(number), user, kind, f"问题 {number}", 1700000000)
-
-
-def claim(ledger: Ledger, number: int, *, wait_s: float = 0.0, user: str = "zhang") -> Claim:
-    wait_until = time.time() + wait_s if wait_s else 0.0
-    return ledger.claim("acc", incoming(number, user), wait_until=wait_until)
-
-
-def leased(work: Work) -> Job:
-    job = work.lease()
-    assert job is not None
-    return job
 
 
 def settle(work: Work, job: Job, *bodies: str, reply: bytes | None = b"reply") -> str:
@@ -60,7 +42,7 @@ def test_an_answer_in_time_is_passive_and_every_later_delivery_gets_the_same_byt
     ledger: Ledger, work: Work
 ) -> None:
     first = claim(ledger, 1, wait_s=4)
-    assert settle(work, leased(work)) == "passive"
+    assert settle(work, job_of(work)) == "passive"
     assert ledger.fetch(first) == b"reply"
     again = claim(ledger, 1, wait_s=4)
     assert not again.new
@@ -70,7 +52,7 @@ def test_an_answer_in_time_is_passive_and_every_later_delivery_gets_the_same_byt
 
 def test_only_the_newest_connection_carries_the_reply(ledger: Ledger, work: Work) -> None:
     older, newer = claim(ledger, 1, wait_s=4), claim(ledger, 1, wait_s=4)
-    settle(work, leased(work))
+    settle(work, job_of(work))
     assert ledger.fetch(older) is None
     assert ledger.fetch(newer) == b"reply"
 
@@ -78,7 +60,7 @@ def test_only_the_newest_connection_carries_the_reply(ledger: Ledger, work: Work
 def test_an_answer_after_the_wait_is_pushed(ledger: Ledger, work: Work) -> None:
     waiting = claim(ledger, 1, wait_s=4)
     ledger.stop_waiting(waiting)
-    job = leased(work)
+    job = job_of(work)
     assert settle(work, job) == "push"
     assert ledger.fetch(waiting) is None
     assert [piece.body for piece in work.pieces(job)] == ["body"]
@@ -88,12 +70,12 @@ def test_an_older_connection_cannot_end_the_wait_of_a_newer_one(ledger: Ledger, 
     older = claim(ledger, 1, wait_s=4)
     claim(ledger, 1, wait_s=4)
     ledger.stop_waiting(older)
-    assert settle(work, leased(work)) == "passive"
+    assert settle(work, job_of(work)) == "passive"
 
 
 def test_an_answer_in_several_pieces_is_pushed_whole(ledger: Ledger, work: Work) -> None:
     claim(ledger, 1, wait_s=4)
-    job = leased(work)
+    job = job_of(work)
     assert settle(work, job, "a", "b", reply=None) == "push"
     first, second = work.pieces(job)
     work.sent(job, first, "m1", last=False)
@@ -110,26 +92,26 @@ def test_one_conversation_is_answered_in_order_and_others_beside_it(
     claim(ledger, 1)
     claim(ledger, 2)
     claim(ledger, 3, user="li")
-    first = leased(work)
-    beside = leased(work)
+    first = job_of(work)
+    beside = job_of(work)
     assert (first.question, beside.question) == ("问题 1", "问题 3")
     assert work.lease() is None
     settle(work, first)
     assert work.lease() is None, "its piece is not sent yet"
     work.sent(first, work.pieces(first)[0], "m", last=True)
-    assert leased(work).question == "问题 2"
+    assert job_of(work).question == "问题 2"
 
 
 def test_a_dead_workers_message_is_taken_over_and_its_writes_are_refused(
     ledger: Ledger, work: Work, database: Database
 ) -> None:
     claim(ledger, 1)
-    old = leased(work)
+    old = job_of(work)
     other = worker_of(database, "two")
     assert other.lease() is None
     assert other.owners() == ["one"]
     assert other.take_from("one") == 1
-    new = leased(other)
+    new = job_of(other)
     assert new.fence == old.fence + 1
     with pytest.raises(LostLease):
         settle(work, old)
@@ -141,13 +123,13 @@ def test_a_dead_workers_message_is_taken_over_and_its_writes_are_refused(
 def test_a_lease_that_is_not_renewed_ends_by_itself(ledger: Ledger, database: Database) -> None:
     silent, other = worker_of(database, "one", lease_s=0.05), worker_of(database, "two")
     claim(ledger, 1)
-    leased(silent)
+    job_of(silent)
     time.sleep(0.1)
-    assert leased(other).fence == 2
+    assert job_of(other).fence == 2
 
 
 def test_a_full_queue_takes_nothing_and_loses_nothing(database: Database) -> None:
-    ledger = Ledger(database, queue_limit=2, ticket_ttl_s=600)
+    ledger = ledger_of(database, queue=2, busy=0)
     claim(ledger, 1)
     claim(ledger, 2)
     with pytest.raises(Unavailable):
@@ -163,29 +145,29 @@ def test_an_event_is_noted_and_needs_no_answer(ledger: Ledger, work: Work) -> No
 
 
 def test_a_reply_that_no_connection_fetched_is_pushed_once(ledger: Ledger, work: Work) -> None:
-    lost = claim(ledger, 1, wait_s=0.2)
-    assert settle(work, leased(work)) == "passive"
+    lost = claim(ledger, 1, wait_s=10)
+    assert settle(work, job_of(work)) == "passive"
     later = time.time() + 30
     (found,) = work.unfetched(later)
     assert (found.account, found.address.user, found.answer) == ("acc", "zhang", "answer")
     assert work.push_instead(found.id, ["body"])
     assert not work.push_instead(found.id, ["body"])
     assert ledger.fetch(lost) is None
-    assert [piece.body for piece in work.pieces(leased(work))] == ["body"]
+    assert [piece.body for piece in work.pieces(job_of(work))] == ["body"]
 
 
 def test_a_message_that_is_put_off_comes_back_after_its_pause(ledger: Ledger, work: Work) -> None:
     claim(ledger, 1)
-    work.later(leased(work), "dify is away", in_s=0.1)
+    work.later(job_of(work), "dify is away", in_s=0.1)
     assert not work.waiting()
     time.sleep(0.12)
     assert work.waiting()
-    assert leased(work).attempts == 1
+    assert job_of(work).attempts == 1
 
 
 def test_what_was_given_up_stays_with_its_reason(ledger: Ledger, work: Work) -> None:
     claim(ledger, 1)
-    job = leased(work)
+    job = job_of(work)
     settle(work, job)
     work.give_up(job, "81013 no such user")
     timeline = ledger.timeline("acc", "1")
@@ -193,14 +175,3 @@ def test_what_was_given_up_stays_with_its_reason(ledger: Ledger, work: Work) -> 
     assert timeline["message"]["state"] == "failed"
     assert timeline["pieces"][0]["error"] == "81013 no such user"
     assert work.lease() is None
-
-
-def test_a_conversation_goes_on_until_it_was_silent_too_long(ledger: Ledger, work: Work) -> None:
-    claim(ledger, 1)
-    job = leased(work)
-    assert work.conversation(job, idle_s=60) == ""
-    settle(work, job)
-    assert work.conversation(job, idle_s=60) == "conv"
-    assert work.conversation(job, idle_s=0) == ""
-    work.forget_conversation(job)
-    assert work.conversation(job, idle_s=60) == ""

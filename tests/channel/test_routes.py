@@ -1,6 +1,7 @@
 """Callbacks, accounts and timelines over the HTTP surface: what is refused, what is stored, what leaks."""
 
 import json
+import secrets
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -37,6 +38,7 @@ def client(settings: Settings) -> Iterator[FlaskClient]:
             "channel_wait_s": 0.0,
             "channel_wecom_url": "http://127.0.0.1:9",
             "channel_queue_limit": 3,
+            "channel_busy_limit": 0,
         }
     )
     migrate(settings)
@@ -67,8 +69,9 @@ def message(number: int = 1, **fields: str) -> str:
 def deliver(
     client: FlaskClient, inner: str, *, at: float | None = None, crypt: WxCrypt = CRYPT
 ) -> TestResponse:
-    sealed = crypt.seal(inner, timestamp=str(int(at or time.time())), nonce="nonce")
-    query = {"msg_signature": sealed.signature, "timestamp": sealed.timestamp, "nonce": "nonce"}
+    nonce = secrets.token_hex(8)
+    sealed = crypt.seal(inner, timestamp=str(int(at or time.time())), nonce=nonce)
+    query = {"msg_signature": sealed.signature, "timestamp": sealed.timestamp, "nonce": nonce}
     body = f"<xml><ToUserName>wwcorp</ToUserName><Encrypt>{sealed.encrypt}</Encrypt></xml>"
     return client.post("/channel/acc/callback", query_string=query, data=body)
 
@@ -145,12 +148,12 @@ def test_a_full_queue_asks_the_platform_to_deliver_again(client: FlaskClient) ->
 
 
 def test_an_event_without_a_message_id_is_noted_once(client: FlaskClient) -> None:
-    event = message(MsgType="event", Event="enter_agent").replace(
+    event = message(MsgType="event", Event="unsubscribe").replace(
         "<MsgId><![CDATA[1]]></MsgId>", ""
     )
     assert deliver(client, event).status_code == 200
     assert deliver(client, event).status_code == 200
-    life = client.get("/channel/accounts/acc/messages/zhang-1700000000-enter_agent").get_json()
+    life = client.get("/channel/accounts/acc/messages/zhang-1700000000-unsubscribe").get_json()
     assert life["message"]["state"] == "done"
 
 
@@ -196,6 +199,7 @@ def test_saving_an_account_says_what_does_not_work(client: FlaskClient, settings
     assert "cannot be reached" in checks["dify"]["advice"]
 
 
+@pytest.mark.sqlite
 def test_secrets_are_sealed_in_the_database(client: FlaskClient, settings: Settings) -> None:
     stored = b"".join(path.read_bytes() for path in settings.data_dir.glob("shenqiao.db*"))
     for secret in ("the-secret", "thetoken", AES_KEY, "app-secret"):

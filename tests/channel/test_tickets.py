@@ -8,6 +8,7 @@ import pytest
 from tool_server.access import Asker
 from tool_server.channel import tickets
 from tool_server.channel.ledger import Ledger
+from tool_server.channel.queue_limits import QueueLimits
 from tool_server.channel.surface import Incoming
 from tool_server.database import Database
 
@@ -16,7 +17,7 @@ ASKER = Asker("acc", "zhang", (2, 3))
 
 @pytest.fixture
 def ticket(database: Database) -> str:
-    ledger = Ledger(database, queue_limit=10, ticket_ttl_s=600)
+    ledger = Ledger(database, limits=QueueLimits(10, 10, 10, 60), ticket_ttl_s=600)
     incoming = Incoming("k", "1", "zhang", "text", "q", 1)
     claim = ledger.claim("acc", incoming, wait_until=0.0)
     return database.write(

@@ -84,7 +84,7 @@ def test_a_token_fault_that_stays_costs_two_calls_and_no_more(
 def test_an_error_says_whether_another_try_helps(
     platform: Platform, api: WeComApi, code: int, again: bool
 ) -> None:
-    platform.api.script(Fault("message/send", "errcode", 1, code=code))
+    platform.api.script(Fault("message/send", "errcode", 4, code=code))
     with pytest.raises(SendError) as caught:
         wecom_app.send(api, ACCOUNT, body())
     assert (caught.value.code, caught.value.again_in_s is not None) == (code, again)
@@ -114,3 +114,19 @@ def test_a_platform_that_is_away_may_be_tried_again() -> None:
         api.token(ACCOUNT)
     assert caught.value.again_in_s is not None
     api.close()
+
+
+def test_a_file_goes_up_and_comes_back_within_its_bound(platform: Platform, api: WeComApi) -> None:
+    picture = b"\xff\xd8\xff" + bytes(5000)
+    media_id = api.upload(ACCOUNT, "image", "p.jpg", picture)
+    down = api.download(ACCOUNT, media_id, limit=6000)
+    assert (down.data, down.name) == (picture, "p.jpg")
+    with pytest.raises(SendError) as caught:
+        api.download(ACCOUNT, media_id, limit=4000)
+    assert (caught.value.code, caught.value.again_in_s) == (45001, None)
+
+
+def test_a_file_that_is_gone_is_an_error_and_not_a_file(platform: Platform, api: WeComApi) -> None:
+    with pytest.raises(SendError) as caught:
+        api.download(ACCOUNT, "nowhere", limit=6000)
+    assert caught.value.code == 40007

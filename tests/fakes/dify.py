@@ -15,18 +15,29 @@ from flask import Flask, Response, jsonify, request
 from playground.serving import Server
 
 KEY = "app-test"
+REFUSED = "refused by the script"
 
 
 @dataclass
 class Script:
-    """How one question is answered: text, seconds before the first event and before the end, or an error."""
+    """How one question is answered: text, seconds before the first event and before the text, or an error.
+
+    The text comes in `parts`, `part_s` seconds apart; before it the nodes work, each (type, title, seconds).
+    """
 
     text: str = ""
     first_s: float = 0.0
     seconds: float = 0.0
+    files: tuple[dict[str, Any], ...] = ()  # of message_end
+    message_files: tuple[dict[str, Any], ...] = ()
+    empty_message: bool = False  # an error that says nothing
     status: int = 200
     code: str = ""
     run_error: bool = False
+    error_after: int = 0  # parts of the text, after which the run fails
+    parts: int = 2
+    part_s: float = 0.0
+    nodes: tuple[tuple[str, str, float], ...] = ()
     sources: tuple[dict[str, Any], ...] = ()
 
 
@@ -39,9 +50,12 @@ class Run:
     user: str
     query: str
     inputs: dict[str, Any]
+    files: list[dict[str, Any]] = field(default_factory=list)
+    feedback: dict[str, Any] | None = None
     answer: str = ""
     status: str = "normal"
     stopped: bool = False
+    first_at: float = 0.0  # when its first text went out
     sources: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -52,6 +66,12 @@ class FakeDify:
         self.runs: list[Run] = []
         self.scripts: dict[str, Script] = {}
         self.default = Script()
+        self.features: dict[str, Any] = {}  # what /parameters says besides the form
+        self.uploads: list[tuple[str, str, bytes]] = []  # user, name, bytes
+        self.asked_parameters = 0
+        self.feedback_status = 200
+        self.asked_feedback = 0
+        self.feedback_s = 0.0
         self._server = Server(self._app())
 
     @property
@@ -70,6 +90,9 @@ class FakeDify:
         app.add_url_rule("/v1/chat-messages/<task>/stop", view_func=self._stop, methods=["POST"])
         app.add_url_rule("/v1/messages", view_func=self._messages)
         app.add_url_rule("/v1/conversations", view_func=self._conversations)
+        app.add_url_rule("/v1/files/upload", view_func=self._upload, methods=["POST"])
+        path = "/v1/messages/<message>/feedbacks"
+        app.add_url_rule(path, view_func=self._feedback, methods=["POST"])
         app.add_url_rule("/v1/parameters", view_func=self._parameters)
         return app
 
@@ -79,7 +102,10 @@ class FakeDify:
             return _error(401, "unauthorized")
         script = self.scripts.get(body["query"], self.default)
         if script.status != 200:
-            return _error(script.status, script.code)
+            return _error(script.status, script.code, "" if script.empty_message else REFUSED)
+        files = list(body.get("files", []))
+        if any(self._upload_of(body["user"], one) is None for one in files):
+            return _error(400, "invalid_param")
         conversation = body.get("conversation_id") or ""
         known = [r for r in self.runs if r.conversation == conversation and r.user == body["user"]]
         if conversation and not known:
@@ -90,6 +116,7 @@ class FakeDify:
             user=body["user"],
             query=body["query"],
             inputs=dict(body["inputs"]),
+            files=files,
         )
         self.runs.append(run)
         return Response(self._events(run, script), mimetype="text/event-stream")
@@ -102,16 +129,33 @@ class FakeDify:
         }
         yield from _wait(script.first_s)
         yield _event("workflow_started", base)
-        yield from _wait(script.seconds)
+        for kind, title, seconds in script.nodes:
+            yield _event("node_started", base, data={"node_type": kind, "title": title})
+            yield from _wait(seconds)
+        yield from _wait(script.seconds, run)
+        for one in script.message_files:
+            yield _event("message_file", base, **one)
         if script.run_error:
             run.status = "error"
             yield _event("error", base, status=400, code="completion_request_error", message="no")
             return
         text = script.text or f"答：{run.query}"
-        yield _event("message", base, answer=text[: len(text) // 2])
-        yield _event("message", base, answer=text[len(text) // 2 :])
-        yield _event("message_end", base, metadata={"retriever_resources": list(script.sources)})
-        run.answer, run.sources = text, list(script.sources)
+        run.first_at = time.time()
+        size = -(-len(text) // script.parts)
+        said = ""
+        for part, at in enumerate(range(0, len(text), size), start=1):
+            if run.stopped:
+                break
+            if script.error_after and part > script.error_after:
+                run.status = "error"
+                yield _event("error", base, status=400, code="completion_request_error")
+                return
+            yield _event("message", base, answer=text[at : at + size])
+            said += text[at : at + size]
+            yield from _wait(script.part_s, run)
+        metadata = {"retriever_resources": list(script.sources)}
+        yield _event("message_end", base, metadata=metadata, files=list(script.files))
+        run.answer, run.sources = said, list(script.sources)
 
     def _stop(self, task: str) -> Response:
         for run in self.runs:
@@ -145,16 +189,45 @@ class FakeDify:
         mine = [run.conversation for run in self.runs if run.user == request.args["user"]]
         return jsonify(data=[{"id": name} for name in dict.fromkeys(reversed(mine))])
 
+    def _upload(self) -> tuple[Response, int]:
+        if request.headers.get("Authorization") != f"Bearer {KEY}":
+            return _error(401, "unauthorized")
+        file = request.files["file"]
+        self.uploads.append((request.form["user"], file.filename or "", file.read()))
+        return jsonify(id=f"upload-{len(self.uploads)}", name=file.filename), 201
+
+    def _upload_of(self, user: str, file: dict[str, Any]) -> bytes | None:
+        """What an id of this person stands for."""
+        number = int(str(file.get("upload_file_id")).removeprefix("upload-") or 0)
+        owner, _, data = (
+            self.uploads[number - 1] if 0 < number <= len(self.uploads) else ("", "", b"")
+        )
+        return data if owner == user else None
+
+    def _feedback(self, message: str) -> tuple[Response, int] | Response:
+        self.asked_feedback += 1
+        time.sleep(self.feedback_s)
+        if self.feedback_status != 200:
+            return _error(self.feedback_status, "busy")
+        body = request.get_json()
+        for run in self.runs:
+            if run.message == message and run.user == body["user"]:
+                run.feedback = body
+                return jsonify(result="success")
+        return _error(404, "not_found")
+
     def _parameters(self) -> tuple[Response, int] | Response:
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return _error(401, "unauthorized")
-        return jsonify(user_input_form=[{"text-input": {"variable": "ticket", "label": "ticket"}}])
+        self.asked_parameters += 1
+        form = [{"text-input": {"variable": "ticket", "label": "ticket"}}]
+        return jsonify(user_input_form=form, **self.features)
 
 
-def _wait(seconds: float) -> Iterator[str]:
-    """Comments while the app works, so that a reader that left is noticed."""
+def _wait(seconds: float, run: Run | None = None) -> Iterator[str]:
+    """Comments while the app works, so that a reader that left is noticed; a stop ends it."""
     until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
+    while (left := until - time.monotonic()) > 0 and not (run is not None and run.stopped):
         time.sleep(min(0.02, left))
         yield ": working\n\n"
 
@@ -164,5 +237,5 @@ def _event(name: str, base: dict[str, str], **more: Any) -> str:
     return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
 
 
-def _error(status: int, code: str) -> tuple[Response, int]:
-    return jsonify(code=code, message="refused by the script", status=status), status
+def _error(status: int, code: str, message: str = REFUSED) -> tuple[Response, int]:
+    return jsonify(code=code, message=message, status=status), status

@@ -28,6 +28,7 @@ class Plan:
     usage: dict[str, int] | None = field(default_factory=lambda: dict(USAGE))
     done: bool = True
     first_s: float = 0.0  # before the first delta
+    held: threading.Event | None = None  # and not before this is set
     pause_s: float = 0.0  # between two
     die_after: int | None = None  # deltas, then the connection breaks
     silent_after: int | None = None  # deltas, then nothing, until the client leaves
@@ -128,6 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     upstream: FakeUpstream
+    _running = False
 
     def log_message(self, *_: object) -> None:
         """No line per request."""
@@ -147,13 +149,20 @@ class _Handler(BaseHTTPRequestHandler):
             self._whole(401, '{"error": {"message": "wrong key"}}')
             return
         plan = fake.take(body, self.headers.get("X-Request-Id", ""))
+        self._running = True
         try:
             self._play(plan)
         except (OSError, _Left):
             fake.left.append(time.monotonic())
             self.close_connection = True
         finally:
-            fake.give_back()
+            self._over()
+
+    def _over(self) -> None:
+        """Called before the client can know that it is over, and may send its next request."""
+        if self._running:
+            self._running = False
+            self.upstream.give_back()
 
     def _play(self, plan: Plan) -> None:
         if plan.no_head:
@@ -175,11 +184,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _stream(self, plan: Plan) -> None:
         self._chunk({"role": "assistant", "content": ""})
         self._sleep(plan.first_s)
+        if plan.held is not None:
+            self._hold(plan.held)
         for number, delta in enumerate(plan.deltas):
             self._faults(plan, number)
             self._chunk(delta)
             self._sleep(plan.pause_s)
         self._faults(plan, len(plan.deltas))
+        self._over()
         if plan.finish:
             self._chunk({}, plan.finish)
         if plan.usage:
@@ -197,6 +209,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _sleep(self, seconds: float) -> None:
         """As an engine does: it looks whether anybody still waits."""
         if seconds and _wait(lambda: self._gone(), seconds):
+            raise _Left
+
+    def _hold(self, go: threading.Event) -> None:
+        _wait(lambda: go.is_set() or self._gone(), 60)
+        if not go.is_set():
             raise _Left
 
     def _wait_until_left(self) -> None:

@@ -4,14 +4,15 @@ With TEST_KNOWLEDGE_BACKEND=elasticsearch (`make real`) they run on a real node,
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tool_server.knowledge.ingest import ingest
 from tool_server.knowledge.search import Knowledge
-from tool_server.migrate import migrate
 from tool_server.settings import Settings, load
 
 HANDBOOK = Path(__file__).parents[2] / "playground" / "handbook"
@@ -40,25 +41,43 @@ def backend() -> Iterator[Callable[[], dict[str, str]]]:
         pytest.skip(str(error))
 
 
+@pytest.fixture(scope="session")
+def ingested(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the handbook in the catalogue and in the embedded index, to be copied."""
+    settings = installation(tmp_path_factory.mktemp("ingested"), migrated)
+    with opened(settings) as knowledge:
+        ingest(knowledge, "handbook", [HANDBOOK])
+    return settings.data_dir
+
+
 @pytest.fixture
 def settings(
-    tmp_path_factory: pytest.TempPathFactory, backend: Callable[[], dict[str, str]]
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    backend: Callable[[], dict[str, str]],
 ) -> Settings:
+    copied = "ingested" if "handbook" in request.fixturenames and not ON_NODE else "migrated"
     folder = tmp_path_factory.mktemp("installation")
+    return installation(folder, request.getfixturevalue(copied), **backend())
+
+
+def installation(folder: Path, copied: Path, **more: str) -> Settings:
+    """The settings of a new installation, whose data folder is a copy."""
     settings = load(
         {
             "SHENQIAO_DATA_DIR": str(folder / "data"),
             "SHENQIAO_RUN_DIR": str(folder / "r"),
             "SHENQIAO_MODEL_ENABLED": "false",
-            **backend(),
+            **more,
         }
     )
-    migrate(settings)
+    shutil.copytree(copied, settings.data_dir)
+    settings.run_dir.mkdir(mode=0o700)
     return settings
 
 
-@pytest.fixture
-def knowledge(settings: Settings) -> Iterator[Knowledge]:
+@contextmanager
+def opened(settings: Settings) -> Iterator[Knowledge]:
     knowledge = Knowledge.open(settings)
     yield knowledge
     knowledge.index.close()
@@ -66,6 +85,13 @@ def knowledge(settings: Settings) -> Iterator[Knowledge]:
 
 
 @pytest.fixture
+def knowledge(settings: Settings) -> Iterator[Knowledge]:
+    with opened(settings) as knowledge:
+        yield knowledge
+
+
+@pytest.fixture
 def handbook(knowledge: Knowledge) -> Knowledge:
-    ingest(knowledge, "handbook", [HANDBOOK])
+    if ON_NODE:
+        ingest(knowledge, "handbook", [HANDBOOK])
     return knowledge

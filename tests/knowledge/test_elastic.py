@@ -144,6 +144,7 @@ def test_what_the_cluster_refuses_is_a_sentence(
     assert caught.value.retry_after
 
 
+@pytest.mark.quiet
 def test_a_cluster_that_is_slow_is_left_after_the_time_limit(
     index: Elastic, cluster: Cluster
 ) -> None:

@@ -136,6 +136,7 @@ def test_a_second_writer_is_told_so(handbook: Knowledge) -> None:
         pass
 
 
+@pytest.mark.quiet
 def test_a_search_does_not_wait_for_an_ingest(handbook: Knowledge) -> None:
     """An ingest has stored documents and not indexed them yet; the repair leaves that to it."""
     with handbook.index.writing(handbook.catalogue):

@@ -20,6 +20,7 @@ from tool_server.access import Asker
 from tool_server.app import create_app
 from tool_server.auth import Keys
 from tool_server.channel import tickets
+from tool_server.channel.schema import messages
 from tool_server.channel.surface import Incoming
 from tool_server.knowledge.bases import Profile
 from tool_server.knowledge.document import Document, Piece, Section
@@ -79,7 +80,7 @@ def office(knowledge: Knowledge) -> Iterator[Office]:
     give_key_rights(knowledge, "user:acc/wang")
     app = create_app(knowledge.settings)
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         key = Keys.load(knowledge.settings).secret("knowledge")
@@ -250,3 +251,40 @@ def test_a_document_can_only_narrow_its_base() -> None:
     assert not sees(rights, ["public"], ["user:acc/wang"])
     assert not sees(rights, [], ["public"])
     assert read_access('["public"]') == ("public",)
+
+
+ONLY_PUBLIC = {
+    "logical_operator": "and",
+    "conditions": [{"name": "kind", "comparison_operator": "is", "value": "public"}],
+}
+
+
+def restricted(office: Office, who: str) -> bool:
+    """Whether the channel was told that this person's message got what not everybody may see."""
+    noted = sa.select(messages.c.restricted).where(messages.c.user == who)
+    channel = office.app.extensions["channel"]
+    return any(channel.database.read(lambda db: db.scalars(noted).all()))
+
+
+def test_a_passage_that_not_everybody_may_see_is_noted_on_the_message_that_asked(
+    office: Office,
+) -> None:
+    assert office.seen("li", filters=ONLY_PUBLIC) == {"public"}
+    assert office.seen("wang", filters=ONLY_PUBLIC) == {"public"}
+    assert not restricted(office, "li")
+    assert "seven" in office.seen("li")
+    assert restricted(office, "li")
+    assert not restricted(office, "wang")
+
+
+def test_the_text_of_a_closed_document_is_noted_too(office: Office) -> None:
+    ids = {}
+    for document_id, source in office.knowledge.catalogue.database.read(
+        lambda db: db.execute(sa.select(documents.c.id, documents.c.source_id)).all()
+    ):
+        ids[source] = str(document_id)
+    asked = {"ticket": office.tickets["li"], "app": "a", "conversation": "li"}
+    office.client.post("/knowledge/document", json={"document_id": ids["public"], **asked})
+    assert not restricted(office, "li")
+    office.client.post("/knowledge/document", json={"document_id": ids["seven"], **asked})
+    assert restricted(office, "li")

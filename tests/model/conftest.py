@@ -54,6 +54,18 @@ class Server:
     def metrics(self) -> str:
         return httpx.get(f"{self.url}/metrics", trust_env=False).text
 
+    def metric(self, line: str) -> float:
+        """The value of one line of the metrics page; 0 where it is not there yet."""
+        lines = [found for found in self.metrics().splitlines() if found.startswith(line)]
+        return float(lines[0].split()[-1]) if lines else 0.0
+
+    def made_tokens(self) -> float:
+        """How many tokens the engine has made, by a heartbeat that is newer than this call."""
+        asked = time.time()
+        beat = 'shenqiao_heartbeat_timestamp_seconds{process="engine"}'
+        wait_for(lambda: self.metric(beat) > asked)
+        return self.metric('shenqiao_engine_tokens_total{process="engine"}')
+
     def wait_ready(self, timeout_s: float = 240) -> None:
         deadline = time.monotonic() + timeout_s
         while not self._ready():
@@ -131,8 +143,24 @@ def pair(fakes: list[FakeUpstream], tmp_path: Path) -> Iterator[UpstreamServer]:
 
 
 @pytest.fixture
+def patient_pair(fakes: list[FakeUpstream], tmp_path: Path) -> Iterator[UpstreamServer]:
+    """The same, for upstreams that a test lets wait."""
+    urls = (fakes[0].url, fakes[1].url)
+    with UpstreamServer(tmp_path, *urls, model_upstream_silence_s=60) as server:
+        wait_for(lambda: all(upstream.model for upstream in server.backend._pool.upstreams))
+        yield server
+
+
+@pytest.fixture
 def single(fakes: list[FakeUpstream], tmp_path: Path) -> Iterator[UpstreamServer]:
     with UpstreamServer(
         tmp_path, fakes[0].url, model_upstream_max_running=2, model_max_queued=2
     ) as server:
+        yield server
+
+
+@pytest.fixture
+def patient_single(fakes: list[FakeUpstream], tmp_path: Path) -> Iterator[UpstreamServer]:
+    limits = {"model_upstream_max_running": 2, "model_max_queued": 2}
+    with UpstreamServer(tmp_path, fakes[0].url, **limits, model_upstream_silence_s=60) as server:
         yield server

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from tests.model.conftest import Server
+from tests.waiting import wait_for
 from tool_server.model.wire import Cancel, Hello, Refused, Step, Submit, decode, encode, read
 
 
@@ -135,14 +136,15 @@ def test_a_full_engine_answers_429_at_once_with_retry_after(server: Server) -> N
     assert refused.json()["error"]["code"] == "busy"
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_frees_its_place_within_two_seconds(
     server: Server, stream: bool
 ) -> None:
-    before = len(server.log_events("model.finished"))
+    before, made = len(server.log_events("model.finished")), server.made_tokens()
     client = httpx.Client(base_url=server.url, headers=server.http.headers, trust_env=False)
     request = client.build_request(
-        "POST", "/v1/chat/completions", json=server.body(max_tokens=480, stream=stream)
+        "POST", "/v1/chat/completions", json=server.body(max_tokens=1900, stream=stream)
     )
     left = threading.Event()
 
@@ -154,36 +156,30 @@ def test_a_client_that_leaves_frees_its_place_within_two_seconds(
 
     reader = threading.Thread(target=leave)
     reader.start()
-    time.sleep(0.15)
+    wait_for(lambda: server.made_tokens() > made)
     for connection in client._transport._pool.connections:  # type: ignore[attr-defined]
         connection._connection._network_stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
     reader.join()
     client.close()
-    deadline = time.monotonic() + 2
-    while len(server.log_events("model.finished")) == before:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: len(server.log_events("model.finished")) > before, timeout_s=2)
     assert server.log_events("model.finished")[-1]["reason"] in ("cancelled", "length")
 
 
 def test_a_dead_engine_costs_a_503_and_comes_back_by_itself(server: Server) -> None:
-    slow = server.body(max_tokens=480, stream=True)
+    slow, made = server.body(max_tokens=1900, stream=True), server.made_tokens()
     texts: list[str] = []
     reader = threading.Thread(
         target=lambda: texts.append(server.http.post("/v1/chat/completions", json=slow).text)
     )
     reader.start()
-    time.sleep(0.2)
+    wait_for(lambda: server.made_tokens() > made)
     os.kill(server.engine_pid(), signal.SIGKILL)
     reader.join()
     assert "error" in json.loads(texts[0].split("data: ")[-2]) or "finish_reason" in texts[0]
     away = server.chat()
     assert away.status_code == 503
     assert away.json()["error"]["code"] == "unavailable"
-    deadline = time.monotonic() + 90
-    while server.chat().status_code != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_for(lambda: server.chat().status_code == 200, timeout_s=90)
 
 
 def test_messages_cross_the_border_unchanged() -> None:

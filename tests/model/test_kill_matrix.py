@@ -18,7 +18,7 @@ import pytest
 from playground.processes import environment, free_ports
 from tests.model import tiny
 
-pytestmark = pytest.mark.thorough
+pytestmark = [pytest.mark.thorough, pytest.mark.quiet]
 
 STREAMS = 16
 SOAK = os.environ.get("TEST_SOAK", "") not in ("", "0")

@@ -42,17 +42,21 @@ def test_the_context_is_the_upstreams(single: UpstreamServer) -> None:
     assert (model["id"], model["context_length"]) == ("private-deepseek", 4096)
 
 
-def test_requests_go_where_the_fewest_are(pair: UpstreamServer, fakes: list[FakeUpstream]) -> None:
-    fakes[0].plan = Plan(first_s=1.0)
+def test_requests_go_where_the_fewest_are(
+    patient_pair: UpstreamServer, fakes: list[FakeUpstream]
+) -> None:
+    go = threading.Event()
+    fakes[0].plan = Plan(held=go)
     with ThreadPoolExecutor(12) as pool:
-        slow = pool.submit(pair.text)
+        slow = pool.submit(patient_pair.text)
         wait_for(lambda: sum(fake.running for fake in fakes) > 0 or bool(fakes[1].bodies))
         if not fakes[0].running:  # the turn was the other's
-            slow = pool.submit(pair.text)
+            slow = pool.submit(patient_pair.text)
             wait_for(lambda: fakes[0].running > 0)
         before = len(fakes[1].bodies)
-        assert [pair.text() for _ in range(5)] == [TEXT] * 5
+        assert [patient_pair.text() for _ in range(5)] == [TEXT] * 5
         assert len(fakes[1].bodies) == before + 5
+        go.set()
         assert slow.result() == TEXT
 
 
@@ -187,6 +191,7 @@ def test_when_all_are_busy_the_client_gets_a_429_with_retry_after(
         assert answer.json()["error"]["code"] == "busy"
 
 
+@pytest.mark.quiet
 def test_when_none_can_be_reached_the_client_gets_a_503_at_once(
     pair: UpstreamServer, fakes: list[FakeUpstream]
 ) -> None:
@@ -201,22 +206,35 @@ def test_when_none_can_be_reached_the_client_gets_a_503_at_once(
 
 
 def test_more_than_run_and_wait_get_a_429_and_those_that_wait_come_in_order(
-    single: UpstreamServer, fakes: list[FakeUpstream]
+    patient_single: UpstreamServer, fakes: list[FakeUpstream]
 ) -> None:
-    fakes[0].plan = Plan(first_s=1.3)
+    gates = [threading.Event() for _ in range(3)]
+    fakes[0].next.extend([Plan(held=gates[0]), Plan(held=gates[1])])
+    fakes[0].plan = Plan(held=gates[2])
     ended: list[int] = []
-    alive: list[int] = []
+    alive: set[int] = set()
 
     def ask(number: int) -> None:
-        frames = single.frames(messages=[{"role": "user", "content": str(number)}])
-        alive.append(frames.count(": alive"))
+        body = patient_single.body(stream=True, messages=[{"role": "user", "content": str(number)}])
+        with patient_single.http.stream("POST", "/v1/chat/completions", json=body) as answer:
+            for line in answer.iter_lines():
+                if line == ": alive":
+                    alive.add(number)
         ended.append(number)
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
-    for thread in threads:
+    for count, thread in enumerate(threads, 1):
         thread.start()
-        time.sleep(0.1)
-    refused = single.chat()
+        wait_for(lambda count=count: patient_single.in_work == count)  # type: ignore[misc]
+        wait_for(lambda count=count: len(fakes[0].bodies) == min(count, 2))  # type: ignore[misc]
+    refused = patient_single.chat()
+    wait_for(lambda: {2, 3} <= alive)  # those that wait get a sign of life each second
+    gates[0].set()
+    wait_for(lambda: len(fakes[0].bodies) == 3)
+    gates[1].set()
+    wait_for(lambda: len(fakes[0].bodies) == 4)
+    wait_for(lambda: len(ended) == 2)
+    gates[2].set()
     for thread in threads:
         thread.join()
     assert refused.status_code == 429
@@ -224,10 +242,10 @@ def test_more_than_run_and_wait_get_a_429_and_those_that_wait_come_in_order(
     assert fakes[0].most_running == 2
     assert [body["messages"][0]["content"] for body in fakes[0].bodies] == ["0", "1", "2", "3"]
     assert sorted(ended[:2]) == [0, 1]
-    assert min(alive[2:]) >= 1
-    assert single.text() == TEXT
+    assert patient_single.text() == TEXT
 
 
+@pytest.mark.quiet
 def test_the_deadline_of_the_first_token_counts_waiting_and_tries(
     fakes: list[FakeUpstream], tmp_path: Path
 ) -> None:
@@ -241,6 +259,7 @@ def test_the_deadline_of_the_first_token_counts_waiting_and_tries(
         assert time.monotonic() - started < 2.5
 
 
+@pytest.mark.quiet
 def test_a_long_answer_outlives_the_deadline_of_its_first_token(
     fakes: list[FakeUpstream], tmp_path: Path
 ) -> None:
@@ -294,14 +313,18 @@ def test_probes_open_a_circuit_without_any_call(
 def test_an_upstream_that_stops_during_fifty_requests_loses_none_without_a_token(
     fakes: list[FakeUpstream], tmp_path: Path
 ) -> None:
+    go = threading.Event()
     for fake in fakes:
-        fake.plan = Plan(first_s=0.5, pause_s=0.05)
+        fake.plan = Plan(held=go, first_s=0.1, pause_s=0.05)
     urls = [fake.url for fake in fakes]
-    with UpstreamServer(tmp_path, *urls, model_upstream_max_running=60) as server:
+    with UpstreamServer(
+        tmp_path, *urls, model_upstream_max_running=60, model_upstream_silence_s=60
+    ) as server:
         with ThreadPoolExecutor(50) as pool:
             answers = [pool.submit(server.frames) for _ in range(50)]
             wait_for(lambda: sum(fake.running for fake in fakes) == 50)
             assert fakes[0].running >= 10
+            go.set()
             fakes[0].stop()
             ends = [answer.result() for answer in answers]
         whole = [frames for frames in ends if text_frames(frames) == TEXT]

@@ -108,6 +108,7 @@ def test_no_engine_is_started_for_an_upstream(front: Server) -> None:
     assert children == {"web"}
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("plan", [Plan(no_head=True), Plan(silent_after=0), Plan(pause_s=9.0)])
 def test_a_client_that_leaves_ends_the_upstreams_work_within_two_seconds(

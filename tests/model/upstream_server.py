@@ -90,6 +90,12 @@ class UpstreamServer:
         assert datas[-1] == "[DONE]"
         return [json.loads(data) for data in datas[:-1]]
 
+    @property
+    def in_work(self) -> float:
+        """Requests that are at an upstream or wait for one."""
+        states = ("running", "waiting")
+        return sum(self.metric(f"shenqiao_model_upstream_{state}_requests") for state in states)
+
     def metric(self, name: str, **labels: str) -> float:
         page = self.http.get("/metrics").text
         wanted = [f'{label}="{value}"' for label, value in labels.items()]

@@ -22,7 +22,11 @@ def stage(dify: FakeDify, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         knowledge=False,
         dify_url=dify.url,
         dify_key=KEY,
-        settings={"SHENQIAO_CHANNEL_SWEEP_AFTER_S": "5", "SHENQIAO_CHANNEL_WAIT_S": "2.0"},
+        settings={
+            "SHENQIAO_CHANNEL_SWEEP_AFTER_S": "5",
+            "SHENQIAO_CHANNEL_WAIT_S": "2.0",
+            "SHENQIAO_CHANNEL_APP_KEEP_S": "0",
+        },
         wechat={"gap_s": 0.3, "per_minute": 100000, "per_hour": 1000000},
     )
     with open_stage(plan) as stage:
@@ -33,3 +37,4 @@ def stage(dify: FakeDify, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def _clean(dify: FakeDify) -> None:
     dify.scripts.clear()
     dify.runs.clear()
+    dify.features = {}

@@ -47,13 +47,21 @@ def test_the_sentence_is_in_the_language_of_the_question(stage: Stage, dify: Fak
     assert answers(stage, user)[0].startswith("Sorry")
 
 
-@pytest.mark.parametrize("kind", ["image", "voice", "video", "location", "link"])
-def test_what_is_no_text_gets_a_sentence_and_runs_nothing(
-    stage: Stage, dify: FakeDify, kind: str
+@pytest.mark.parametrize(
+    ("kind", "beginning"),
+    [
+        ("image", "这个助手看不了图片"),
+        ("voice", "这个助手听不了语音"),
+        ("video", "这个助手看不了视频"),
+        ("location", "我还用不了位置信息"),
+    ],
+)
+def test_what_cannot_be_read_gets_its_sentence_and_runs_nothing(
+    stage: Stage, dify: FakeDify, kind: str, beginning: str
 ) -> None:
     user = next(USERS)
     settle_down(stage, user, stage.send(user, "", kind=kind))
-    assert answers(stage, user)[0].startswith("我目前只能读文字消息")
+    assert answers(stage, user)[0].startswith(beginning)
     assert dify.runs == []
 
 
@@ -79,12 +87,25 @@ def test_a_push_that_failed_once_is_shown_once(
 def test_a_push_that_can_never_arrive_is_kept_with_its_reason(stage: Stage, dify: FakeDify) -> None:
     user, question = next(USERS), "不可达"
     dify.scripts[question] = Script(seconds=LATE)
-    stage.script("message/send", "errcode", code=60020)
+    stage.script("message/send", "errcode", code=60020, times=2)
     msg_id = stage.send(user, question)
     wait_for(lambda: state(stage, msg_id) == "failed")
-    (piece,) = stage.timeline(msg_id)["pieces"]
-    assert piece["error"].startswith("60020")
+    life = stage.timeline(msg_id)
+    assert life["message"]["fault"].startswith("60020")
+    assert [piece["error"][:5] for piece in life["pieces"]] == ["60020", "60020"]
     assert answers(stage, user) == []
+
+
+def test_an_answer_that_cannot_be_delivered_is_replaced_by_a_sentence_that_says_so(
+    stage: Stage, dify: FakeDify
+) -> None:
+    user, question = next(USERS), "太长"
+    dify.scripts[question] = Script(seconds=LATE)
+    stage.script("message/send", "errcode", code=45002)
+    msg_id = stage.send(user, question)
+    wait_for(lambda: state(stage, msg_id) == "failed")
+    assert [text[:14] for text in answers(stage, user)] == ["抱歉，这个问题的回答没能发送给您"[:14]]
+    assert [piece["state"] for piece in stage.timeline(msg_id)["pieces"]] == ["failed", "sent"]
 
 
 def test_a_long_answer_comes_whole_in_numbered_pieces_in_order(

@@ -109,6 +109,7 @@ def test_two_equal_answers_in_a_row_are_both_shown(stage: Stage, dify: FakeDify)
     wait_for(lambda: len(answers(stage, user)) == 2)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_random_kills_lose_nothing_and_show_nothing_twice(stage: Stage, dify: FakeDify) -> None:
     messages, kills = (200, 20) if SOAK else (80, 8)

@@ -48,7 +48,11 @@ class Served:
             # A server may close a connection over which it did not want to read a refused body to its end.
             limits=httpx.Limits(max_keepalive_connections=0),
         )
-        until(self.ready)
+        try:
+            until(self.ready)
+        except AssertionError:
+            self.close()
+            raise
         keys = json.loads((self.data_dir / "keys.json").read_text())["keys"]
         self.keys = {key["name"]: key["key"] for key in keys}
         self.http.headers["Authorization"] = f"Bearer {self.keys['editor']}"
@@ -98,6 +102,9 @@ class Served:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._process.terminate()
         self._process.wait(20)
         self.http.close()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_for
 from tool_server.knowledge.index.choose import open_index
 from tool_server.knowledge.ingest import ingest
 from tool_server.knowledge.search import Knowledge, Question, search
@@ -24,6 +25,11 @@ class Reader:
         while not self._over.is_set():
             found = search(self._knowledge, Question("zeppelin", top_k=50)).passages
             self.seen.append(tuple(sorted((p.source_id, p.content) for p in found)))
+
+    def looked_twice(self) -> None:
+        """Wait until it has seen how things are now."""
+        before = len(self.seen)
+        wait_for(lambda: len(self.seen) >= before + 2)
 
     def __enter__(self) -> "Reader":
         self._thread.start()
@@ -48,6 +54,7 @@ def test_an_update_is_seen_whole(knowledge: Knowledge, tmp_path: Path, rounds: i
         for version in range(1, rounds):
             path.write_text(parts(version))
             ingest(knowledge, "kb", [path])
+            reader.looked_twice()
     assert len(reader.seen) > rounds
     for seen in reader.seen:
         versions = {content.split()[1] for _, content in seen}
@@ -64,6 +71,7 @@ def test_a_move_is_seen_whole(knowledge: Knowledge, tmp_path: Path, rounds: int)
         for number in range(1, rounds):
             path = path.rename(path.with_name(f"at-{number}.md"))
             ingest(knowledge, "kb", [path.parent])
+            reader.looked_twice()
     assert len({seen[0][0] for seen in reader.seen}) > 1
     for seen in reader.seen:
         assert (len(seen), len({source for source, _ in seen})) == (8, 1), seen

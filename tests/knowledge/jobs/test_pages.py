@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tool_server.addresses import is_public
 from tool_server.errors import BadRequest, Forbidden
 from tool_server.knowledge.commands import ingest as command
 from tool_server.knowledge.ingest import run_here
@@ -44,7 +45,7 @@ class Site:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def url(self, path: str, host: str = "localhost") -> str:
         return f"http://{host}:{self.port}{path}"
@@ -162,7 +163,7 @@ def test_a_server_that_is_not_there_is_said(knowledge: Knowledge, site: Site) ->
     ],
 )
 def test_a_private_address_is_told_from_a_public_one(address: str, public: bool) -> None:
-    assert pages.is_public(address) is public
+    assert is_public(address) is public
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def peak_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
+@pytest.mark.quiet
 @pytest.mark.thorough
 def test_each_of_two_hundred_nasty_files_ends_as_it_should(parser: Parser, tmp_path: Path) -> None:
     files = list(nasty_files())

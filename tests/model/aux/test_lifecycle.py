@@ -22,7 +22,7 @@ from tests.test_commands import run
 from tool_server.errors import Unavailable
 from tool_server.model.aux.guard_client import Guard
 
-pytestmark = pytest.mark.thorough
+pytestmark = [pytest.mark.thorough, pytest.mark.quiet]
 
 EMBED = {"model": "private-embedding", "input": "good"}
 RANK = {"model": "private-rerank", "query": "fox", "documents": ["good", "年假有几天"]}

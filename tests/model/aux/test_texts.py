@@ -65,6 +65,12 @@ def test_a_batch_changes_nothing(aux: AuxServer) -> None:
         assert far(one, two) < EPSILON
 
 
+def counted(aux: AuxServer) -> bool:
+    """Whether a heartbeat has told of embedding's forwards yet."""
+    lines = aux.metrics().splitlines()
+    return any("aux_batch_items_count" in line and 'kind="embedding"' in line for line in lines)
+
+
 def forwards(aux: AuxServer) -> tuple[float, float, float]:
     """Embedding's forwards of one text, all forwards, and the texts in them, as the last heartbeat told."""
     lines = [line for line in aux.metrics().splitlines() if 'kind="embedding"' in line]
@@ -76,7 +82,7 @@ def forwards(aux: AuxServer) -> tuple[float, float, float]:
 
 def test_requests_of_several_clients_share_forwards(aux: AuxServer) -> None:
     embed(aux, input="warm")
-    wait_for(lambda: "aux_batch_items_count" in aux.metrics())
+    wait_for(lambda: counted(aux))
     before = forwards(aux)[2]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: embed(aux, input=f"word {n}"), range(64)))

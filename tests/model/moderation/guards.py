@@ -65,7 +65,7 @@ class HttpGuard:
 @contextmanager
 def serve() -> Iterator[tuple[GuardServer, HttpGuard]]:
     with GuardServer() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         guard = HttpGuard(f"http://127.0.0.1:{server.server_address[1]}")
         try:
             yield server, guard

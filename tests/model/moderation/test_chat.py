@@ -86,7 +86,7 @@ def open_web(server: Server, guard: HttpGuard, words: Path) -> Iterator[str]:
         }
     )
     http = make_server("127.0.0.1", 0, create_app(settings, guard), threaded=True)
-    threading.Thread(target=http.serve_forever, daemon=True).start()
+    threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{http.server_port}"
     finally:

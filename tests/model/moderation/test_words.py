@@ -123,6 +123,7 @@ def test_separators_count_where_the_operator_says_so() -> None:
     assert WordList(["法轮"], skip=False).find("法\u200b轮")
 
 
+@pytest.mark.quiet
 def test_ten_thousand_words_cost_a_short_text_less_than_ten_milliseconds() -> None:
     words = WordList([f"{chr(0x4E00 + n % 3000)}{chr(0x5000 + n % 2999)}词" for n in range(10_000)])
     text = "今天天气很好，我们去公园散步吧。" * 60

@@ -245,6 +245,7 @@ def test_the_tool_servers_refusal_is_passed_back(
     assert relay(packages, {"server_url": server.url, "account": "demo"})[0] == 403
 
 
+@pytest.mark.quiet
 def test_a_tool_server_that_is_away_or_slow_is_a_503_in_time(
     packages: Packages, server: FakeToolServer
 ) -> None:

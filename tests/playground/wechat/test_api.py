@@ -14,6 +14,7 @@ from playground.wechat.limits import Limits
 from playground.wechat.platform import Platform
 from playground.wechat.tokens import Tokens
 from tests.playground.wechat.conftest import push, texts, token
+from tests.waiting import wait_for
 
 MENU = {"button": [{"name": "年假", "sub_button": [{"name": "几天", "type": "click", "key": "k"}]}]}
 
@@ -195,7 +196,7 @@ def test_a_call_without_an_answer_may_have_been_taken(
     api.timeout = httpx.Timeout(0.5)
     with pytest.raises(httpx.HTTPError):
         push(api, "a", access=access)
-    assert texts(platform) == shown
+    wait_for(lambda: texts(platform) == shown)
 
 
 def test_a_fault_may_let_calls_pass_first(api: httpx.Client) -> None:

@@ -110,6 +110,7 @@ def test_a_late_duplicate_of_the_same_bytes_is_a_replay(make: Make, product: Pro
     assert not platform.replay("7000000000000000000", 1)
 
 
+@pytest.mark.quiet
 def test_a_slow_answer_is_cut_after_five_seconds_and_not_read(
     platform: Platform, product: Product
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_slow_answer_is_cut_after_five_seconds_and_not_read(
     assert texts(platform) == ["die Antwort"]
 
 
+@pytest.mark.quiet
 def test_an_answer_that_trickles_is_cut_in_time_too(make: Make, trickle: str) -> None:
     platform = make(callback_s=0.5, deliveries=1)
     platform.courier.callback_url = trickle

@@ -11,6 +11,7 @@ from flask import Flask, Response, jsonify, request
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from playground.serving import Server
+from playground.wechat.__main__ import build
 from playground.wechat.config import Config, read_config
 from playground.wechat.phone import create_app
 from playground.wechat.platform import Platform
@@ -324,3 +325,42 @@ def test_a_tool_server_that_is_away_leaves_the_platforms_part(make: Make, config
         life = httpx.get(f"{server.url}/api/messages/{msg_id}", trust_env=False).json()
     assert life["server"] == {}
     assert len(life["deliveries"]) == 1
+
+
+@pytest.fixture
+def bot_phone(config: Config) -> Iterator[tuple[str, Platform]]:
+    """A phone whose person may write to an AI bot too."""
+    section = {"token": "bottoken", "encoding_aes_key": "A" * 43}
+    values = {**config.model_dump(exclude={"limits", "bot"}), "bot": section}
+    platform = build(values)
+    with Server(create_app(platform, read_config(values))) as server:
+        yield server.url, platform
+
+
+@needs_browser
+def test_a_bots_answer_grows_in_one_bubble_of_a_conversation_of_its_own(
+    browser: Browser, bot_phone: tuple[str, Platform]
+) -> None:
+    url, platform = bot_phone
+    assert platform.bot is not None
+    page = browser.new_page()
+    page.goto(url)
+    page.select_option("#surface", "bot")
+    answers = page.locator("#chat .theirs:not(.typing) .bubble")
+
+    def show(content: str, *, finish: bool = False) -> None:
+        platform.bot.streams.show(  # type: ignore[union-attr]
+            "s1", user="zhang", chat="", msg_id="m1", content=content, finish=finish
+        )
+
+    show("⏳ 检索…")
+    answers.get_by_text("⏳ 检索…").wait_for()
+    show("年假有")
+    page.locator("#chat .growing").get_by_text("年假有").wait_for()
+    show("年假有 12 天。", finish=True)
+    answers.get_by_text("年假有 12 天。").wait_for()
+    assert answers.count() == 1
+    assert page.locator("#chat .growing").count() == 0
+    page.select_option("#surface", "app")
+    wait_for(lambda: answers.count() == 0)
+    page.close()
