@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dify_plugin.server import ServerError
+from dify_plugin.faults import ServerError
 
 TOP_K = 3
+# What a form that must choose a base sends for all of them.
+ALL = "*"
 # Dify lets a node's output have 1 MB, and the passages stand in it three times.
 CHARACTERS, LEAST_CHARACTERS, MOST_CHARACTERS = 6000, 200, 60000
 SEPARATOR = re.compile(r"[\s,，、;；]+")
@@ -37,7 +39,7 @@ class Question:
         language = _text(parameters, "language")
         return cls(
             query=str(parameters.get("query") or ""),
-            bases=[name for name in SEPARATOR.split(_text(parameters, "bases")) if name],
+            bases=_bases(parameters),
             top_k=count_of(parameters, "top_k", TOP_K),
             score_threshold=_share(parameters.get("score_threshold")),
             mode=_text(parameters, "mode") or "auto",
@@ -94,6 +96,14 @@ def count_of(parameters: Mapping[str, Any], name: str, default: int) -> int:
         return int(float(str(value)))
     except (ValueError, OverflowError):
         raise ServerError(f"{name}: enter a whole number.") from None
+
+
+def _bases(parameters: Mapping[str, Any]) -> list[str]:
+    """The one that was chosen and those that were written; none is all that may be seen."""
+    chosen = _text(parameters, "base")
+    written = SEPARATOR.split(_text(parameters, "bases"))
+    names = [] if chosen == ALL else [chosen]
+    return list(dict.fromkeys(name for name in (*names, *written) if name))
 
 
 def _text(parameters: Mapping[str, Any], name: str) -> str:

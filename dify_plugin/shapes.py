@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Reply(BaseModel):
@@ -55,11 +55,52 @@ class DocumentText(_Reply):
     next_offset: int | None
 
 
+class Kept(_Reply):
+    """A card or a file that goes out behind the answer; `again`: it was there already."""
+
+    again: bool
+
+
+class Pages(_Reply):
+    """A text as pictures, in base64."""
+
+    pages: list[str]
+    type: str
+    truncated: bool
+
+
+class ListedModel(_Reply):
+    """One model of the list, with Dify's word for its type."""
+
+    id: str
+    type: str = ""
+
+
+class ListedModels(_Reply):
+    data: list[ListedModel]
+
+
+class Spoken(_Reply):
+    content: str | None = None
+
+
+class Choice(_Reply):
+    """What a model said, and why it ended."""
+
+    message: Spoken
+    finish_reason: str | None = None
+
+
+class Completion(_Reply):
+    choices: list[Choice] = Field(min_length=1)
+
+
 class Fault(_Reply):
     """The tool server's error object; a 404 that names a field means a thing, without one the whole route."""
 
     message: str
     field: str | None = None
+    param: str | None = None  # its name below /v1
 
 
 class Refusal(_Reply):

@@ -3,9 +3,11 @@
 from collections.abc import Generator
 from typing import Any
 
+from dify_plugin.entities import ParameterOption
 from dify_plugin.entities.tool import ToolInvokeMessage
 
 from dify_plugin import Tool
+from dify_plugin.choices import bases_to_choose
 from dify_plugin.citations import Citations
 from dify_plugin.question import Question, budget_of, language_of
 from dify_plugin.server import Server
@@ -24,3 +26,6 @@ class SearchTool(Tool):
             yield self.create_variable_message(name, value)
         yield self.create_variable_message("language", language_of(question.query))
         yield self.create_text_message(citations.context)
+
+    def _fetch_parameter_options(self, parameter: str) -> list[ParameterOption]:
+        return bases_to_choose(Server.of(self.runtime.credentials))

@@ -22,6 +22,7 @@ from dify_plugin.errors.model import (
     InvokeRateLimitError,
     InvokeServerUnavailableError,
 )
+from models import address
 from models.shapes import Failed
 from pydantic import ValidationError
 
@@ -49,6 +50,8 @@ ERRORS: dict[type[InvokeError], list[type[Exception]]] = {
 def of_status(status: int, body: bytes, retry_after: int | None) -> InvokeError:
     """The error of an answer that is not 200. `retry_after` in seconds, if the server said so."""
     match status:
+        case _ if wrong := address.fault_in(status, body):
+            return InvokeBadRequestError(wrong)
         case 401:
             return InvokeAuthorizationError(WRONG_KEY)
         case 403:

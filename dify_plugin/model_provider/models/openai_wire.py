@@ -17,7 +17,7 @@ from dify_plugin.errors.model import (
     InvokeConnectionError,
     InvokeServerUnavailableError,
 )
-from models import faults
+from models import address, faults
 from models.shapes import Embeddings, Event, Model, Models, Moderation, Ranking, Transcript, Wire
 from pydantic import ValidationError
 
@@ -56,8 +56,13 @@ class ModelServer:
         """Tells servers and keys apart without saying the key."""
         return hashlib.sha256(f"{self._url}\0{self._key}".encode()).hexdigest()
 
+    def check(self) -> list[Model]:
+        """What is served; also whether URL and key are right. Raises an `InvokeError` that says what to change."""
+        address.check(self._url)
+        return self.models()
+
     def models(self, *, within_s: float = CHECK_S) -> list[Model]:
-        """What is served; also the check of URL and key. Raises an `InvokeError` with a sentence."""
+        """What is served. Raises an `InvokeError` with a sentence."""
         headers = self._headers()
         with _translated(), gevent.Timeout(within_s, httpx.ReadTimeout("late")):
             response = _pool().get(f"{self._url}/v1/models", headers=headers, timeout=within_s)
@@ -174,12 +179,12 @@ def _translated() -> Generator[None, None, None]:
         yield
     except httpx.TimeoutException:
         raise InvokeConnectionError("The model server did not answer in time.") from None
-    except httpx.RemoteProtocolError:
-        raise InvokeConnectionError("The model's answer was cut off.") from None
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError):
-        raise InvokeConnectionError(
-            "The model server cannot be reached: check the URL and that it runs."
-        ) from None
+    except httpx.RemoteProtocolError as error:
+        cut = "The model's answer was cut off."
+        raise InvokeConnectionError(address.fault_of(error) or cut) from None
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError) as error:
+        away = "The model server cannot be reached: check the URL and that it runs."
+        raise InvokeConnectionError(address.fault_of(error) or away) from None
 
 
 def _refuse_errors(response: httpx.Response) -> None:

@@ -67,7 +67,7 @@ def check(
 ) -> None:
     """URL and key, and that a model of this Dify type is served. Raises `CredentialsValidateFailedError`."""
     try:
-        models = ModelServer.of(credentials).models()
+        models = ModelServer.of(credentials).check()
         if model is not None and kind is not None:
             catalogue.pick(models, model, kind)
     except Exception as error:  # the rim: its text would stand under the form
