@@ -13,14 +13,18 @@ TORCH ?= lock
 INSTALLED := .venv/installed-$(TORCH)
 ONCE ?=
 PYTEST := $(BIN)/python -m pytest -q
-# Most tests run in two processes; those that measure (marked `quiet`) come after them, alone.
-PARALLEL := -n 2 --dist worksteal
+# Most tests run in several processes, more than two cores can feed, because they wait for half of their time; those that measure (marked
+# `quiet`) come after them, alone. Tests that share a stage stay together.
+PARALLEL := -n 4 --dist worksteal
+STAGES := -n 3 --dist loadscope
+# Each of these has a node of Elasticsearch, and its memory.
+NODES := -n 2
 UNIT := tests --ignore=tests/plugins --ignore=tests/e2e --ignore=tests/reliability
 
 # Else each process of the tests and of the demo would compile all that it imports anew: two seconds and more of each start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test check format lint types types-server types-packages unit thorough real plugins e2e soak bench bench-model bench-gpu package docs lock clean
+.PHONY: help install demo test check format lint types types-server types-packages unit thorough real plugins e2e soak bench bench-model bench-gpu package sign sign-key package-check docs lock clean
 
 help:  ## Say what each verb does.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -55,18 +59,20 @@ unit: install  ## Unit and contract tests.
 thorough: install  ## The long tests that only CI need run each time: auxiliary models, kills of the model server, benchmarks, quantised weights.
 	@$(PYTEST) $(UNIT) $(PARALLEL) -m "thorough and not real and not quiet" --timeout 300
 	@$(PYTEST) $(UNIT) -m "quiet and thorough and not real" --timeout 300
-	@$(PYTEST) tests/e2e tests/reliability -m thorough --timeout 300
+	@$(PYTEST) tests/e2e tests/reliability $(STAGES) -m "thorough and not quiet" --timeout 300
+	@$(PYTEST) tests/e2e tests/reliability -m "quiet and thorough" --timeout 300
 
 real: install  ## On a real PostgreSQL, and knowledge on a real Elasticsearch 8 and 9; needs both, Maven and a JDK; fetches 200 MB once.
-	@$(PYTEST) tests/real --timeout 300
+	@$(PYTEST) tests/real $(NODES) --dist loadscope --timeout 300
 	@TEST_DATABASE=postgresql $(PYTEST) tests/channel $(PARALLEL) -m "not thorough and not quiet" --timeout 300
-	@TEST_KNOWLEDGE_BACKEND=elasticsearch $(PYTEST) tests/knowledge -m "not thorough" --timeout 300
+	@TEST_KNOWLEDGE_BACKEND=elasticsearch $(PYTEST) tests/knowledge $(NODES) --dist worksteal -m "not thorough and not quiet" --timeout 300
 
 plugins: install  ## Tests of the Dify packages; importing the SDK patches a process, so they run in one of their own.
 	@$(PYTEST) tests/plugins
 
 e2e: install  ## End-to-end and kill tests through the playground.
-	@$(PYTEST) tests/e2e tests/reliability -m "not thorough"
+	@$(PYTEST) tests/e2e tests/reliability $(STAGES) -m "not thorough and not quiet" --timeout 300
+	@$(PYTEST) tests/e2e tests/reliability -m "quiet and not thorough" --timeout 300
 
 soak: install  ## The full counts, on SQLite and PostgreSQL: 1,000 messages with 110 kills, 50 a second, ten times too much, streams, long connections, 100,000 forgeries; hours.
 	@TEST_SOAK=1 $(PYTEST) -s tests/reliability tests/security tests/channel/bot_socket/test_failover.py tests/channel/test_fuzz.py \
@@ -92,8 +98,19 @@ bench-gpu: install  ## Measure a 7B's shapes on a CUDA device; without one it sa
 	@$(BIN)/python -m scripts.bench.gpu
 	@$(BIN)/python -m scripts.bench.page
 
-package: install  ## Build both Dify packages into dist/.
-	@$(BIN)/python -m scripts.package
+package: install  ## Build both Dify packages, their bundle and the workflows into dist/; OFFLINE=amd64|arm64 packs the wheels too.
+	@$(BIN)/python -m scripts.package $(if $(OFFLINE),--offline $(OFFLINE)) $(if $(KEY),--key "$(KEY)")
+
+sign: install  ## The same, signed: KEY=mine.private.pem; prints the public key's path and Dify's two settings.
+	@test -n "$(KEY)" || { echo "Which key? make sign KEY=mine.private.pem; make sign-key KEY=mine.private.pem makes one."; exit 1; }
+	@$(MAKE) --no-print-directory package
+
+sign-key: install  ## Make a pair of keys for make sign: KEY=mine.private.pem.
+	@test -n "$(KEY)" || { echo "Where to? make sign-key KEY=mine.private.pem"; exit 1; }
+	@$(BIN)/python -m scripts.package --make-key "$(KEY)"
+
+package-check: install  ## Hold the files of dist/ (or FILES="…") against each rule of Dify's daemon and marketplace.
+	@$(BIN)/python -m scripts.package.check $(if $(FILES),$(FILES),dist/*.dify* dist/workflows*/*)
 
 format: install  ## Format the code.
 	@$(BIN)/ruff format -q .

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from playground.stage import ROOT, Plan, Stage
 
-PICTURE = ROOT / "docs" / "phone.png"
+PICTURE = ROOT / "_assets" / "phone.png"
 QUESTIONS = ("年假有几天？", "VPN密码怎么重置？", "公司股票代码是多少？")
 
 

@@ -1,0 +1,1 @@
+"""What Dify's daemon and marketplace want of a package file, rule by rule."""
