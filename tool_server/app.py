@@ -6,13 +6,17 @@ from flask import Flask, Response, jsonify, request
 from flask.json.provider import DefaultJSONProvider
 
 import tool_server.channel.page_routes
+import tool_server.channel.reply_routes
 import tool_server.channel.routes
+import tool_server.channel.status_routes
 import tool_server.channel.verify_file
 import tool_server.health
 import tool_server.knowledge.surface
 import tool_server.metrics
 import tool_server.model.surface
+import tool_server.pictures.routes
 from tool_server.auth import Keys
+from tool_server.channel.replies import IsSource, no_source
 from tool_server.channel.services import Services
 from tool_server.errors import ApiError
 from tool_server.limits import Limits
@@ -52,13 +56,17 @@ def create_app(settings: Settings, guard: Guard | None = None) -> Flask:
     if settings.model_enabled:
         model = tool_server.model.surface.register(app, settings, keys, limits, registry, guard)
     app.register_blueprint(tool_server.health.blueprint(settings, registry, model))
+    app.register_blueprint(tool_server.pictures.routes.blueprint(settings, keys, registry))
+    is_source: IsSource = no_source
     if settings.knowledge_enabled:
-        tool_server.knowledge.surface.register(
-            app, settings, keys, registry, channel.resolve_ticket, channel.restrict_ticket
+        is_source = tool_server.knowledge.surface.register(
+            app, settings, keys, registry, channel.resolve_ticket, channel.note_given
         )
     if settings.channel_enabled:
         app.register_blueprint(tool_server.channel.routes.blueprint(channel, keys))
+        app.register_blueprint(tool_server.channel.reply_routes.blueprint(channel, keys, is_source))
         app.register_blueprint(tool_server.channel.page_routes.blueprint(channel))
+        app.register_blueprint(tool_server.channel.status_routes.blueprint(channel, keys))
         app.register_blueprint(tool_server.channel.verify_file.blueprint(channel.accounts))
     register_errors(app, _render)
     return app

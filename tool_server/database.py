@@ -25,8 +25,9 @@ TRIES = 4
 PAUSE_S = 0.02
 # SQLSTATE: serialization failure, deadlock. Whatever was done is undone.
 UNDONE = ("40001", "40P01")
-# Connections of a process that stay open; the others end when they are given back.
-KEPT = 8
+# Connections of a process that stay open; the others end when they are given back. Opening one costs more CPU than a
+# dozen transactions, so all that are in use at once under load should stay.
+KEPT = 24
 
 type Work[T] = Callable[[sa.Connection], T]
 
@@ -284,18 +285,31 @@ def _try_again[T](attempt: Callable[[], T]) -> T:
 @contextmanager
 def _translated() -> Iterator[None]:
     """Faults of the connection, or of others who write, as `DatabaseAway`; all others as they are."""
+    import psycopg  # only where there is a PostgreSQL
+
     try:
         yield
     except sa.exc.TimeoutError:
         raise DatabaseAway("All connections to the database are in use.") from None
+    except psycopg.Error as error:  # of `prepared.together`, which asks the driver itself
+        if error.sqlstate in UNDONE:
+            raise DatabaseAway("Others write the same rows.") from None
+        if _is_lost(error.sqlstate or "") or not error.sqlstate:
+            raise DatabaseAway from None
+        raise
     except sa.exc.DBAPIError as error:
         state = _state_of(error)
         if state in UNDONE:
             raise DatabaseAway("Others write the same rows.") from None
-        lost = error.connection_invalidated or state[:2] in ("08", "53", "57")
+        lost = error.connection_invalidated or _is_lost(state)
         if lost or (isinstance(error, sa.exc.OperationalError) and not state):
             raise DatabaseAway from None
         raise
+
+
+def _is_lost(state: str) -> bool:
+    """Whether a SQLSTATE speaks of the connection, of the server's means, or of an operator who ended something."""
+    return state[:2] in ("08", "53", "57")
 
 
 def _state_of(error: sa.exc.DBAPIError) -> str:

@@ -32,6 +32,8 @@ from tool_server.settings import SettingsError
 type Scope = Literal["model", "knowledge", "editor", "channel", "admin"]
 SCOPES: tuple[str, ...] = get_args(Scope.__value__)
 FILE = "keys.json"
+# What the form of the tools in Dify asks for, beside one key for each scope.
+TOOLS: tuple[Scope, ...] = ("knowledge", "model")
 DIGEST = "^[0-9a-f]{64}$"
 
 
@@ -186,7 +188,8 @@ def make(path: Path) -> None:
 
     These keys stand in it as text: an administrator copies them from there, and our own processes read them.
     """
-    keys = [{"name": scope, "key": new_secret(), "scopes": [scope]} for scope in SCOPES]
+    scopes = {scope: (scope,) for scope in SCOPES} | {"tools": TOOLS}
+    keys = [{"name": name, "key": new_secret(), "scopes": opens} for name, opens in scopes.items()]
     write_once(path, json.dumps({"keys": keys}, indent=2).encode())
 
 

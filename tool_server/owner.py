@@ -4,9 +4,31 @@ The channel's workers hold theirs in the run folder, whoever runs a job of inges
 """
 
 import fcntl
+import os
+import secrets
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
+
+NODE = ".node"  # the file of a folder's own name
+
+
+def new_owner(folder: Path) -> str:
+    """A name for this process as an owner whose lock lies in `folder`."""
+    return f"{here(folder)}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def here(folder: Path) -> str:
+    """What the names of all owners begin with whose locks lie in `folder`: the machine's name and the folder's own.
+
+    Two nodes may have one machine's name, as containers in the host's network do; each cannot see the other's locks.
+    """
+    try:
+        node = (folder / NODE).read_text()
+    except FileNotFoundError:
+        node = _name_node(folder)
+    return f"{socket.gethostname()}-{node}"
 
 
 class OwnerLock:
@@ -24,8 +46,8 @@ class OwnerLock:
 
 
 def is_dead(folder: Path, owner: str) -> bool:
-    """True where `owner` is a process of this machine that has ended; for other machines the lease must expire."""
-    return owner.startswith(socket.gethostname() + "-") and not is_held(folder, owner)
+    """True where `owner` is a process of this node that has ended; for other nodes the lease must expire."""
+    return owner.startswith(here(folder) + "-") and not is_held(folder, owner)
 
 
 def is_held(folder: Path, owner: str) -> bool:
@@ -48,3 +70,14 @@ def is_held(folder: Path, owner: str) -> bool:
 def one_lives(folder: Path, kind: str) -> bool:
     """Whether an owner whose name begins with `kind` is alive."""
     return any(is_held(folder, path.name) for path in folder.glob(f"{kind}-*"))
+
+
+def _name_node(folder: Path) -> str:
+    """Of several processes that try at once, one names it: the file comes into being whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f"{NODE}-{secrets.token_hex(4)}"
+    draft.write_text(secrets.token_hex(4))
+    with suppress(FileExistsError):
+        (folder / NODE).hardlink_to(draft)
+    draft.unlink()
+    return (folder / NODE).read_text()

@@ -14,6 +14,7 @@ from tool_server.channel.settings import ChannelSettings
 from tool_server.knowledge.settings import KnowledgeSettings
 from tool_server.model.aux.settings import AuxSettings
 from tool_server.model.settings import ModelSettings
+from tool_server.pictures.settings import PicturesSettings
 
 PREFIX = "SHENQIAO_"
 # A Unix socket's path may have 107 bytes on Linux; the longest name below `run_dir` takes 30.
@@ -25,7 +26,7 @@ class SettingsError(Exception):
     """A setting is unknown or has a bad value; the text is one sentence that names the variable."""
 
 
-class Settings(ModelSettings, AuxSettings, KnowledgeSettings, ChannelSettings):
+class Settings(ModelSettings, AuxSettings, KnowledgeSettings, ChannelSettings, PicturesSettings):
     """The whole configuration of one installation; frozen, so that it can be shared freely."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())

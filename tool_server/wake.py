@@ -8,6 +8,8 @@ from types import TracebackType
 
 # Longer payloads than a message's number are never sent.
 DATAGRAM = 256
+# More calls than a socket holds.
+DRAINED = 1000
 
 
 class Bell:
@@ -28,6 +30,13 @@ class Bell:
             return self._socket.recv(DATAGRAM).decode()
         except TimeoutError:
             return None
+
+    def drain(self) -> None:
+        """Forget what else was rung: who looks for all work need look once for many calls."""
+        self._socket.setblocking(False)
+        with suppress(BlockingIOError):
+            for _ in range(DRAINED):
+                self._socket.recv(DATAGRAM)
 
     def ring(self, payload: str = "") -> None:
         """From another thread of this process; a full socket is awake already."""
@@ -56,10 +65,17 @@ def ring(run_dir: Path, kind: str, payload: str = "") -> None:
     """Wake every process of a kind; a dead one's socket is swept away, a full one is awake already."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
-        for path in (run_dir / "wake").glob(f"{kind}-*"):
+        for path in _bells(run_dir / "wake", kind):
             try:
-                sender.sendto(payload.encode(), str(path))
+                sender.sendto(payload.encode(), path)
             except BlockingIOError:
                 continue
             except (ConnectionRefusedError, FileNotFoundError):
-                path.unlink(missing_ok=True)
+                Path(path).unlink(missing_ok=True)
+
+
+def _bells(folder: Path, kind: str) -> list[str]:
+    """Paths of all sockets of a kind; asked with each message, so without the cost of a glob."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return [entry.path for entry in entries if entry.name.startswith(f"{kind}-")]
+    return []
