@@ -35,6 +35,21 @@ type CallbackToken = Annotated[SecretStr, AfterValidator(_callback_token)]
 type AesKey = Annotated[SecretStr, AfterValidator(_aes_key)]
 # The account whose app may look up the people that write to a bot.
 type PeopleAccount = Annotated[str, Field(pattern=r"^[a-z0-9_-]{0,64}$")]
+# An endpoint of package A, as Dify shows it: the address of any of its paths stands for all of them.
+ENDPOINT_PATHS = ("/callback", "/status")
+
+
+def _endpoint(value: str) -> str:
+    url = value.strip().rstrip("/")
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query):
+        raise ValueError("must be the endpoint's address in Dify, such as https://dify.example/e/…")
+    for path in ENDPOINT_PATHS:
+        url = url.removesuffix(path)
+    return url
+
+
+type EndpointUrl = Annotated[str, Field(max_length=500), AfterValidator(_endpoint)]
 type CorpId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
@@ -64,6 +79,8 @@ class Account(BaseModel):
     ai_label: bool = False
     enabled: bool = True
     access: Access = Access()
+    # The address of this account's endpoint in Dify, where people reach no other; empty: the server's own.
+    public_url: EndpointUrl = ""
 
     @field_validator("dify_url")
     @classmethod
@@ -129,6 +146,8 @@ class WeComKf(Account):
     ai_label: bool = True
     servicer: str = ""  # the userid to whom customers are handed over; empty: the waiting pool
     human_words: tuple[str, ...] = ("转人工", "人工", "人工客服", "human", "/human", "/人工")
+    # A menu below each answer, whether it helped; it takes one of the five messages that may answer one.
+    feedback: bool = False
     human_marker: str = "[[human]]"  # an answer that holds it hands over; empty: none does
 
     @property

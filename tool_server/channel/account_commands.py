@@ -16,6 +16,8 @@ from tool_server.channel.account import Account, WeComApp
 from tool_server.channel.accounts import Accounts, read_account
 from tool_server.channel.bot_socket.commands import connect
 from tool_server.channel.checks import Check, check_account, check_bot
+from tool_server.channel.public import public_of
+from tool_server.channel.status_codes import make_code
 from tool_server.channel.vault import Vault, VaultError
 from tool_server.channel.wecom_api import WeComApi
 from tool_server.channel.wecom_errors import SendError, advice
@@ -141,6 +143,31 @@ def disable(name: str) -> None:
     _switch(name, on=False)
 
 
+@account.command("address")
+@click.argument("name")
+@click.argument("url")
+def address(name: str, url: str) -> None:
+    """Say at which URL people reach the account NAME: that of its endpoint in Dify; "" for the server's own."""
+    opened = Opened.here()
+    before = opened.known(name)
+    body = before.model_dump(mode="json") | {"public_url": url}
+    try:
+        entered = read_account(body, before)
+    except ApiError as error:
+        raise click.ClickException(error.message) from None
+    opened.save(name, entered)
+    public = public_of(opened.settings, name, entered)
+    click.echo(f"callbacks of {name} come to {public.callback or 'no known address'}")
+
+
+@account.command("code")
+def code() -> None:
+    """Print a code that opens the status pages of all accounts for a while."""
+    opened = Opened.here()
+    life_s = opened.settings.channel_status_code_s
+    click.echo(f"{make_code(opened.database, life_s)}  (good for {life_s // 60} minutes)")
+
+
 @account.command("menu")
 @click.argument("name")
 @click.option("--delete", is_flag=True, help="Take the menu away.")
@@ -158,7 +185,7 @@ def menu(name: str, *, delete: bool) -> None:
     try:
         _send_menu(api, app, delete=delete)
     except SendError as error:
-        raise click.ClickException(advice(error)) from None
+        raise click.ClickException(advice(error).en) from None
     finally:
         api.close()
     click.echo("the menu is gone" if delete else "the menu is set; phones show it within a day")

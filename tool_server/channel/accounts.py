@@ -20,10 +20,11 @@ from tool_server.channel.account import (
     parse_account,
     secret_fields,
 )
-from tool_server.channel.schema import accounts
+from tool_server.channel.schema import accounts, address_checks
 from tool_server.channel.vault import Vault, VaultError
 from tool_server.database import Database
 from tool_server.errors import BadRequest, Forbidden, NotFound
+from tool_server.prepared import Prepared
 
 ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 # Taken by the routes below `/channel`.
@@ -38,6 +39,14 @@ class Edition:
     updated_at: float
 
 
+# Asked with every callback.
+_EDITION = Prepared(
+    sa.select(accounts.c.version, accounts.c.updated_at).where(
+        accounts.c.id == sa.bindparam("name")
+    )
+)
+
+
 class Accounts:
     """The account table. Reads see a change of any process at once: the edition is asked each time."""
 
@@ -49,17 +58,22 @@ class Accounts:
 
     def get(self, name: str) -> Account | None:
         """The account called `name`, or None."""
+        cached = self._cache.get(name)
+        found = self._database.read(lambda db: _EDITION.row(db, {"name": name}))
+        if found is not None and cached is not None and cached[0] == Edition(*found):
+            return cached[1]
+        return self._read(name) if found is not None else None
+
+    def _read(self, name: str) -> Account | None:
+        """The account as it stands now; whoever asks next finds it in the cache."""
         row = self._database.read(
             lambda db: db.execute(sa.select(accounts).where(accounts.c.id == name)).one_or_none()
         )
         if row is None:
             return None
-        edition = Edition(row.version, row.updated_at)
-        cached = self._cache.get(name)
-        if cached is None or cached[0] != edition:
-            cached = (edition, self._load(row.config))
-            self._cache[name] = cached
-        return cached[1]
+        account = self._load(row.config)
+        self._cache[name] = (Edition(row.version, row.updated_at), account)
+        return account
 
     def names(self) -> list[str]:
         return list(self.editions())
@@ -126,6 +140,7 @@ class Accounts:
                 raise NotFound(f"There is no account {name}.")
             if not from_file:
                 _refuse_if_kept(row)
+            db.execute(sa.delete(address_checks).where(address_checks.c.account == name))
             db.execute(sa.delete(accounts).where(accounts.c.id == name))
 
         self._database.write(work)

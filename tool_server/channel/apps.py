@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,13 +63,6 @@ def read(parameters: Mapping[str, Any]) -> Profile:
         takes=frozenset(_takes(upload)),
         files=int(upload.get("number_limits") or FILES),
     )
-
-
-def with_starters(said: str, questions: Sequence[str], heading: str) -> str:
-    """A text of ours or the app's, with the questions that the app suggests below it."""
-    if not questions:
-        return said
-    return "\n".join([said, "", heading, *(f"· {question}" for question in questions)])
 
 
 def _takes(upload: Mapping[str, Any]) -> list[str]:

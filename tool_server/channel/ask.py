@@ -12,6 +12,7 @@ from tool_server.channel.dify import (
     Attachment,
     Dify,
     DifyError,
+    Found,
     Growing,
     Question,
     Started,
@@ -29,6 +30,8 @@ log = structlog.get_logger()
 GRANTS = 3
 # How long a run that lost its reader may still turn out to have an answer.
 LOOKUP_PAUSES_S = (0.3, 0.7)
+# How often a run that has lost its reader is asked whether it has ended.
+OUTLIVE_POLL_S = 0.5
 # How often a running answer looks whether its person still wants it.
 STOP_POLL_S = 0.5
 
@@ -41,6 +44,7 @@ class Asker:
     dify: Dify
     memory: Memory
     people: People
+    outlive_s: float  # how long a run without a reader is waited for
     sleep: Callable[[float], None] = time.sleep
 
     def ask(
@@ -61,6 +65,7 @@ class Asker:
             found, again = self._find_earlier_run(job, account, question)
             if found is not None:
                 return found
+            self.work.happened(job, "asked.again", why=again)
             question = self._with_good_ticket(job, question)
         try:
             return self._run(job, account, question, screen, again)
@@ -77,6 +82,9 @@ class Asker:
             same = self.work.fill_ticket(job, asker) and same
             if self.people.asker(job.account, account, job.user, job.chat) == asker:
                 break
+        if self.people.withheld(asker, self.work.given(job)):
+            self.work.forget_conversation(job)
+            return False
         return same
 
     def _run(
@@ -112,6 +120,7 @@ class Asker:
             task=started.task,
             message=started.message,
             conversation=started.conversation,
+            run=started.run,
             again=again,
         )
 
@@ -124,25 +133,48 @@ class Asker:
         was to begin one, it is known by its ticket alone.
         """
         question = replace(question, conversation=job.dify_conversation or question.conversation)
-        for pause in (*LOOKUP_PAUSES_S, None):
-            try:
-                found = self.dify.find(account, question, job.dify_message)
-            except UnknownConversation:
-                found = None
-            if found is None:
-                return None, "an earlier lease left no run on record"
-            if found.failed:
-                raise DifyError("failed", "The app's run failed.", retry=False)
-            if found.text:
-                self.work.happened(job, "answer.found", dify_message=found.message)
-                answered = Answered(found.text, found.conversation, found.sources, found.files)
-                return answered, ""
-            if pause is not None:
-                self.sleep(pause)
+        found = self._recorded(account, question, job.dify_message)
+        if found is None:
+            return None, "an earlier lease left no run on record"
+        if found.failed:
+            raise DifyError("failed", "The app's run failed.", retry=False)
+        if text := found.text or self._outlived(job, account):
+            self.work.happened(job, "answer.found", dify_message=found.message)
+            return Answered(text, found.conversation, found.sources, found.files), ""
         if job.dify_task:
             self.dify.stop(account, job.dify_task, job.user)
+        if self.work.stopped(job):
+            return Answered("", found.conversation, stopped=True), ""
         log.warning("run.lost", message=job.id, dify_message=job.dify_message)
         return None, "the answer of an earlier run was lost with its reader"
+
+    def _recorded(self, account: Account, question: Question, message: str) -> Found | None:
+        """The run's message, as soon as it has a text or failed, else as it is after a moment."""
+        found = None
+        for pause in (*LOOKUP_PAUSES_S, None):
+            try:
+                found = self.dify.find(account, question, message)
+            except UnknownConversation:
+                found = None
+            if found is None or found.failed or found.text or pause is None:
+                break
+            self.sleep(pause)
+        return found
+
+    def _outlived(self, job: Job, account: Account) -> str:
+        """The answer of a workflow that Dify went on with after its reader had died; empty where it has none.
+
+        Its sources went with the reader: the text still cites them.
+        """
+        deadline = time.monotonic() + self.outlive_s
+        while job.dify_run and not self.work.stopped(job):
+            outcome = self.dify.outcome(account, job.dify_run)
+            if outcome is None or not outcome.running:
+                return outcome.text if outcome else ""
+            if time.monotonic() >= deadline:
+                break
+            self.sleep(OUTLIVE_POLL_S)
+        return ""
 
     def _with_good_ticket(self, job: Job, question: Question) -> Question:
         """The ticket of the lost run is bound to its conversation; in another one it would open nothing."""

@@ -1,7 +1,9 @@
 """Everything between a leased message and its answer, put together once per worker; see `compose` for what it does."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from types import MappingProxyType
+from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 from tool_server.channel.accounts import Accounts
@@ -19,14 +21,19 @@ from tool_server.channel.language import Speaker
 from tool_server.channel.measures import Metrics
 from tool_server.channel.meet import Events
 from tool_server.channel.memory import Memory
+from tool_server.channel.outbound import Uploads
 from tool_server.channel.people import People
 from tool_server.channel.policy import Policy
-from tool_server.channel.surface import MediaKind
+from tool_server.channel.surface import Api, MediaKind
 from tool_server.channel.voice import Voice
 from tool_server.channel.wecom_api import WeComApi
 from tool_server.channel.work import Work
 from tool_server.database import Database
 from tool_server.settings import Settings
+
+
+class Apart(Api, Uploads, Protocol):
+    """A transport of a surface's own."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,9 @@ class Asking:
         people: People,
         policy: Policy,
         metrics: Metrics,
+        apart: Mapping[str, Apart] = MappingProxyType({}),
     ) -> Self:
+        """`apart` holds what surfaces with a transport of their own send and upload with."""
         dify = Dify(ask_timeout_s=settings.channel_ask_timeout_s)
         downloader = Downloader(
             timeout_s=settings.channel_download_s, trusted=_trusted_hosts(settings)
@@ -79,11 +88,17 @@ class Asking:
             policy=policy,
             commands=Commands(work, memory, attachments, dify, apps, speaker),
             events=Events(
-                database, apps, feedbacks, platform, speaker, settings.channel_welcome_every_s
+                database,
+                apps,
+                feedbacks,
+                platform,
+                speaker,
+                settings.channel_welcome_every_s,
+                apart,
             ),
             attachments=attachments,
-            asker=Asker(work, dify, memory, people),
-            finisher=Finisher.open(settings, database, downloader, platform),
+            asker=Asker(work, dify, memory, people, settings.channel_outlive_s),
+            finisher=Finisher.open(settings, database, downloader, platform, apart),
             speaker=speaker,
             failures=metrics.failures,
             attempts=settings.channel_attempts,

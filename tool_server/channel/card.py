@@ -1,13 +1,15 @@
-"""The card below an answer that asks whether it helped, and what becomes of it once a button is pressed (96458).
+"""Cards with buttons, and what becomes of them once one is pressed: thumbs below an answer (96458), starter questions.
 
-The surface sends it; who meets the press keeps the thumb and calls `taken`.
+The surface sends it; who meets the press keeps the thumb and calls `taken`, or shows what was `chosen`.
 """
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from tool_server.channel.account import WeComApp
-from tool_server.channel.surface import Api
+from tool_server.channel.reply_card import ASKS_KEY
+from tool_server.channel.surface import Api, Choices
 from tool_server.words import Language, say
 
 UPDATE_PATH = "/cgi-bin/message/update_template_card"
@@ -24,6 +26,30 @@ def thumbs(task: str, language: Language) -> Mapping[str, object]:
             {"text": say("thumb_down", language), "style": 2, "key": "dislike"},
         ],
     }
+
+
+def choices(task: str, said: Choices) -> Mapping[str, object]:
+    """A text with its questions as buttons (keys have at most 1024 bytes); who presses one asks it."""
+    return {
+        "card_type": "button_interaction",
+        "main_title": {"title": said.heading},
+        "sub_title_text": said.text,
+        "task_id": task,
+        "button_list": [
+            {"text": question, "style": 1, "key": f"{ASKS_KEY}{question}"}
+            for question in said.questions
+        ],
+    }
+
+
+def chosen(card: Mapping[str, Any], question: str) -> Mapping[str, object]:
+    """The same card once a question was pressed: its button shows so."""
+    key = f"{ASKS_KEY}{question}"
+    buttons = [
+        {**button, "text": f"✓ {question}"} if button["key"] == key else button
+        for button in card["button_list"]
+    ]
+    return {**card, "button_list": buttons}
 
 
 def taken(api: Api, app: WeComApp, user: str, response_code: str, language: Language) -> None:

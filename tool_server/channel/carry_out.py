@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from tool_server.channel.account import Account
-from tool_server.channel.apps import Apps, with_starters
+from tool_server.channel.apps import Apps
 from tool_server.channel.attachments import Attachments
 from tool_server.channel.chat_commands import Command
 from tool_server.channel.dify import Dify, DifyError
 from tool_server.channel.job import Job
 from tool_server.channel.language import Speaker
 from tool_server.channel.memory import Memory
+from tool_server.channel.surface import Choices
 from tool_server.channel.work import Work
 
 
@@ -56,4 +57,4 @@ class Commands:
             questions = self.apps.profile(account).questions
         except DifyError:
             return said
-        return with_starters(said, questions, self.speaker.say("starters", job, account))
+        return Choices(said, self.speaker.say("starters", job, account), questions).plain

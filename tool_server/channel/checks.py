@@ -11,6 +11,7 @@ from typing import Any
 from tool_server.channel.account import Account, WeComApp, WeComBot, WeComBotSocket, WeComKf
 from tool_server.channel.bot_socket.check import check_connection
 from tool_server.channel.dify import Dify, DifyError
+from tool_server.channel.said import Said
 from tool_server.channel.wecom_api import WeComApi
 from tool_server.channel.wecom_errors import SendError, advice
 from tool_server.database import Database
@@ -18,6 +19,44 @@ from tool_server.settings import Settings
 
 # A check must not keep an administrator waiting.
 CHECK_TIMEOUT_S = 5.0
+# Dify's modes of apps that have no conversations.
+WITHOUT_CHAT = ("workflow", "completion")
+NOTHING = Said()
+SWITCHED_OFF = Said(
+    "The app is switched off (已停用) in the WeCom console.", "应用在企业微信后台已停用。"
+)
+NOBODY_SEES = Said(
+    "Nobody sees the app: add people or departments to its 可见范围 (visible range).",
+    "没有人能看到这个应用：请在“可见范围”中添加成员或部门。",
+)
+NO_DEPARTMENTS = Said(
+    "Who writes to this bot sees public passages and those opened to them by name: name an account of a"
+    " self-built app of the same corp in `people_account`, and their departments count as well.",
+    "写给机器人的人只能看到公开的和直接授权给本人的内容。在 `people_account` 中填写同一企业自建应用的账号，"
+    "部门权限也会生效。",
+)
+NO_TICKET = Said(
+    "The app's start node declares no variable `ticket`: it will find public passages only,"
+    " and an answer cannot be looked up after a crash.",
+    "应用的开始节点没有声明变量 `ticket`：只能找到公开的内容，崩溃后也无法找回回答。",
+)
+NO_FILES = Said(
+    "The app takes no files: pictures get a sentence instead.",
+    "应用不接收文件：收到图片时只会回复一句话。",
+)
+NO_CHAT = Said(
+    "This app has no conversations (Dify calls it a workflow or a completion app): nobody can chat with it."
+    " Take a chatflow, a chatbot or an agent.",
+    "这个应用没有对话（工作流或文本生成应用），不能用来聊天。请换成对话流（Chatflow）、聊天助手或智能体。",
+)
+NO_DIFY = Said(
+    "Dify cannot be reached at `dify_url` from this server.",
+    "本服务器连接不上 `dify_url` 的 Dify。",
+)
+NO_DIFY_KEY = Said(
+    "Dify refuses `dify_key`: make a new API key of the app.",
+    "Dify 不接受 `dify_key`：请为应用新建一个 API 密钥。",
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +66,20 @@ class Check:
     name: str
     ok: bool
     advice: str = ""
+    advice_zh: str = ""
+
+    @classmethod
+    def wrong(cls, name: str, said: Said) -> "Check":
+        return cls(name, ok=False, advice=said.en, advice_zh=said.zh)
+
+    @classmethod
+    def well(cls, name: str, said: Said = NOTHING) -> "Check":
+        """What is fine, with a note where there is something to say."""
+        return cls(name, ok=True, advice=said.en, advice_zh=said.zh)
+
+    @property
+    def said(self) -> Said:
+        return Said(self.advice, self.advice_zh)
 
 
 def check_account(settings: Settings, account: Account) -> list[Check]:
@@ -39,7 +92,7 @@ def check_bot(settings: Settings, database: Database, name: str, account: Accoun
     if not isinstance(account, WeComBotSocket):
         return []
     advice = check_connection(settings, database, name, account)
-    return [Check("connection", not advice, advice)]
+    return [Check("connection", not advice, advice, advice)]
 
 
 def check_platform(settings: Settings, account: Account, user: str = "") -> list[Check]:
@@ -60,11 +113,14 @@ def check_dify(settings: Settings, account: Account) -> list[Check]:
     dify = Dify(ask_timeout_s=settings.channel_ask_timeout_s)
     try:
         parameters = dify.parameters(account)
+        mode = dify.mode(account)
     except DifyError as error:
-        return [Check("dify", ok=False, advice=_dify_advice(error))]
+        return [Check.wrong("dify", _dify_advice(error))]
     finally:
         dify.close()
-    return [Check("dify", ok=True), _ticket(parameters), _files(parameters)]
+    if mode in WITHOUT_CHAT:
+        return [Check.wrong("dify", NO_CHAT)]
+    return [Check.well("dify"), _ticket(parameters), _files(parameters)]
 
 
 def _platform(api: WeComApi, account: WeComApp | WeComKf, user: str) -> Iterator[Check]:
@@ -72,9 +128,9 @@ def _platform(api: WeComApi, account: WeComApp | WeComKf, user: str) -> Iterator
     try:
         api.token(account)
     except SendError as error:
-        yield Check("platform", ok=False, advice=advice(error))
+        yield Check.wrong("platform", advice(error))
         return
-    yield Check("platform", ok=True)
+    yield Check.well("platform")
     if isinstance(account, WeComApp):
         yield from _app(api, account)
         if user:
@@ -86,9 +142,9 @@ def _app(api: WeComApi, account: WeComApp) -> Iterator[Check]:
     try:
         agent = api.get(account, "/cgi-bin/agent/get", {"agentid": str(account.agent_id)})
     except SendError as error:
-        yield Check("app", ok=False, advice=advice(error))
+        yield Check.wrong("app", advice(error))
         return
-    yield Check("app", ok=True)
+    yield Check.well("app")
     yield _visible(agent)
 
 
@@ -97,65 +153,54 @@ def _visible(agent: Mapping[str, Any]) -> Check:
     parties = (agent.get("allow_partys") or {}).get("partyid") or []
     tags = (agent.get("allow_tags") or {}).get("tagid") or []
     if agent.get("close"):
-        return Check(
-            "visible", ok=False, advice="The app is switched off (已停用) in the WeCom console."
-        )
+        return Check.wrong("visible", SWITCHED_OFF)
     if not people and not parties and not tags:
-        return Check(
-            "visible",
-            ok=False,
-            advice="Nobody sees the app: add people or departments to its 可见范围 (visible range).",
-        )
-    note = f"{people} people, {len(parties)} departments and {len(tags)} tags see the app."
-    return Check("visible", ok=True, advice=note)
+        return Check.wrong("visible", NOBODY_SEES)
+    note = Said(
+        f"{people} people, {len(parties)} departments and {len(tags)} tags see the app.",
+        f"可见范围：{people} 人、{len(parties)} 个部门、{len(tags)} 个标签。",
+    )
+    return Check.well("visible", note)
 
 
 def _user(api: WeComApi, account: WeComApp, user: str) -> Check:
     try:
         api.get(account, "/cgi-bin/user/get", {"userid": user})
     except SendError as error:
-        return Check("user", ok=False, advice=advice(error))
-    return Check("user", ok=True)
+        return Check.wrong("user", advice(error))
+    return Check.well("user")
 
 
 def _people(account: WeComBot | WeComBotSocket) -> Check:
     """A bot cannot look anybody up."""
     if account.people_account:
-        return Check("people", ok=True)
-    note = (
-        "Who writes to this bot sees public passages and those opened to them by name: name an account of a"
-        " self-built app of the same corp in `people_account`, and their departments count as well."
-    )
-    return Check("people", ok=True, advice=note)
+        return Check.well("people")
+    return Check.well("people", NO_DEPARTMENTS)
 
 
 def _ticket(parameters: Mapping[str, Any]) -> Check:
     if "ticket" in _inputs(parameters):
-        return Check("ticket", ok=True)
-    return Check(
-        "ticket",
-        ok=False,
-        advice="The app's start node declares no variable `ticket`: it will find public passages only,"
-        " and an answer cannot be looked up after a crash.",
-    )
+        return Check.well("ticket")
+    return Check.wrong("ticket", NO_TICKET)
 
 
 def _files(parameters: Mapping[str, Any]) -> Check:
     upload = parameters.get("file_upload") or {}
     image = upload.get("image") or {}
     if upload.get("enabled") or image.get("enabled"):
-        return Check("files", ok=True)
-    return Check(
-        "files", ok=True, advice="The app takes no files: pictures get a sentence instead."
-    )
+        return Check.well("files")
+    return Check.well("files", NO_FILES)
 
 
-def _dify_advice(error: DifyError) -> str:
+def _dify_advice(error: DifyError) -> Said:
     if error.code == "unreachable":
-        return "Dify cannot be reached at `dify_url` from this server."
+        return NO_DIFY
     if error.code == "unauthorized":
-        return "Dify refuses `dify_key`: make a new API key of the app."
-    return f"Dify answers with the error {error.code}: is the app published?"
+        return NO_DIFY_KEY
+    return Said(
+        f"Dify answers with the error {error.code}: is the app published?",
+        f"Dify 返回错误 {error.code}：应用发布了吗？",
+    )
 
 
 def _inputs(parameters: Mapping[str, Any]) -> set[str]:

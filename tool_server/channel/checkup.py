@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from tool_server.channel.accounts import Accounts
 from tool_server.channel.doctor import examine
+from tool_server.database import Database
 from tool_server.settings import Settings
 
 log = structlog.get_logger()
@@ -19,8 +20,15 @@ FIRST_S = 60.0
 class Checkup:
     """A thread of its own: a check may wait for the platform and for Dify."""
 
-    def __init__(self, settings: Settings, accounts: Accounts, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        accounts: Accounts,
+        registry: CollectorRegistry,
+    ) -> None:
         self._settings = settings
+        self._database = database
         self._accounts = accounts
         self._gauge = Gauge(
             "shenqiao_channel_check_ok",
@@ -46,7 +54,7 @@ class Checkup:
         for name, account in self._accounts.everything().items():
             if not account.enabled or self._stopped.is_set():
                 continue
-            for check in examine(self._settings, name, account):
+            for check in examine(self._settings, self._database, name, account):
                 found[name, check.name] = check.ok
                 if self._last.get((name, check.name), True) != check.ok:
                     log.warning(

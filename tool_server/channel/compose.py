@@ -85,7 +85,7 @@ class Composer:
                 or self._busy(job, account)
                 or self._refused(job, account)
                 or self._commanded(job, account)
-                or self._met(job, account)
+                or self._met(job, account, limits)
                 or self._unanswerable(job, account)
                 or self._handed_over(job, account)
                 or self._asked(job, account, limits, screen)
@@ -123,11 +123,14 @@ class Composer:
             return None
         return Composed([Text(self.commands.run(command, job, account))])
 
-    def _met(self, job: Job, account: Account) -> Composed | None:
+    def _met(self, job: Job, account: Account, limits: Limits) -> Composed | None:
         if not kinds.is_event(job):
             return None
-        text = self.events.meet(job, account)
-        return Composed([Text(text)] if text else [])
+        said = self.events.meet(job, account)
+        if said is None:
+            return Composed([])
+        as_buttons = 0 < len(said.questions) <= limits.choices
+        return Composed([said if as_buttons else Text(said.plain)])
 
     def _unanswerable(self, job: Job, account: Account) -> Composed | None:
         name = kinds.sentence(job.kind)
@@ -142,6 +145,7 @@ class Composer:
 
     def _asked(self, job: Job, account: Account, limits: Limits, screen: Screen) -> Composed:
         """A voice becomes its text, a file waits for one; with a text the app is asked."""
+        self.events.pressed(job, account)
         if job.kind == "voice" and not job.question:
             job = replace(job, question=self.attachments.transcript(job, account))
             self.work.understood(job, job.question)

@@ -7,18 +7,20 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import httpx_sse
 
 from tool_server.channel.account import Account
-from tool_server.channel.dify_run import Run, found
+from tool_server.channel.dify_run import Run, found, outcome
 from tool_server.channel.dify_values import (
     Answered,
     Attachment,
     DifyError,
     Found,
     Growing,
+    Outcome,
     Produced,
     Question,
     Rating,
@@ -34,6 +36,7 @@ __all__ = [
     "DifyError",
     "Found",
     "Growing",
+    "Outcome",
     "Produced",
     "Question",
     "Rating",
@@ -90,6 +93,18 @@ class Dify:
                     return found(row, account.dify_url)
         return None
 
+    def outcome(self, account: Account, run: str) -> Outcome | None:
+        """How far a workflow's run is; None where Dify cannot say. Raises `DifyError` where it cannot be asked.
+
+        A message's answer is stored by whoever reads the stream, a run's outputs (in newer versions) by the run itself.
+        """
+        try:
+            return outcome(self._get(account, f"/workflows/run/{quote(run, safe='')}", {}))
+        except DifyError as error:
+            if error.retry:
+                raise
+            return None
+
     def stop(self, account: Account, task: str, user: str) -> bool:
         """End a run whose answer nobody wants; False where Dify did not take it. One that has ended is no error."""
         try:
@@ -122,6 +137,15 @@ class Dify:
     def parameters(self, account: Account) -> Mapping[str, Any]:
         """What the app declares: opening, files, inputs. Raises `DifyError`."""
         return self._get(account, "/parameters", {})
+
+    def mode(self, account: Account) -> str:
+        """What kind of app it is; empty where this version of Dify does not say. Raises `DifyError`."""
+        try:
+            return str(self._get(account, "/info", {}).get("mode") or "")
+        except DifyError as error:
+            if error.retry:
+                raise
+            return ""
 
     def close(self) -> None:
         self._http.close()

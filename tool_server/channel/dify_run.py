@@ -17,6 +17,7 @@ from tool_server.channel.dify_values import (
     DifyError,
     Found,
     Growing,
+    Outcome,
     Produced,
     Source,
     Started,
@@ -32,6 +33,9 @@ KINDS: Mapping[str, MediaKind] = {"image": "image", "audio": "voice", "video": "
 PICTURE = re.compile(r"!\[([^\]\n]*)\]\((\S+?)(?:\s+\"[^\"\n]*\")?\)")
 LINK = re.compile(r"(?<!!)\[([^\]\n]*)\]\((\S+?)\)")
 OWN_FILES = "/files/"
+# A workflow run's states; in all others it ended without an answer, or waits for a person.
+RUNNING = ("running", "scheduled")
+ENDED_WELL = ("succeeded", "partial-succeeded")
 
 
 class Run:
@@ -53,6 +57,8 @@ class Run:
                 raise DifyError("timeout", "The app took too long.", retry=False)
             if event.data:
                 data = json.loads(event.data)
+                if not isinstance(data, dict):
+                    raise ValueError("an event that is no object")
                 if self._started is None and data.get("message_id"):
                     self._started = _started(data)
                     yield self._started
@@ -104,11 +110,24 @@ def found(row: Mapping[str, Any], base: str) -> Found:
     )
 
 
+def outcome(row: Mapping[str, Any]) -> Outcome:
+    """What `/workflows/run/…` says; outputs are an object or, in older versions, its JSON."""
+    if row.get("status") in RUNNING:
+        return Outcome(running=True)
+    outputs = row.get("outputs") or {}
+    if isinstance(outputs, str):
+        outputs = json.loads(outputs)
+    answer = outputs.get("answer") if isinstance(outputs, dict) else None
+    ended_well = row.get("status") in ENDED_WELL
+    return Outcome(running=False, text=answer if ended_well and isinstance(answer, str) else "")
+
+
 def _started(data: Mapping[str, Any]) -> Started:
     return Started(
         task=str(data.get("task_id", "")),
         message=str(data["message_id"]),
         conversation=str(data.get("conversation_id", "")),
+        run=str(data.get("workflow_run_id") or ""),
     )
 
 

@@ -50,6 +50,7 @@ class Started:
     task: str
     message: str
     conversation: str
+    run: str = ""  # of the app's workflow; an app without one has none
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,14 @@ class Answered:
     sources: tuple[Source, ...] = ()
     files: tuple[Produced, ...] = ()
     stopped: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far a workflow's run is; `text` is its answer, empty while it runs and where it made none."""
+
+    running: bool
+    text: str = ""
 
 
 @dataclass(frozen=True)

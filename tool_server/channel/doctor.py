@@ -11,21 +11,42 @@ import httpx
 
 from tool_server.channel import wxxml
 from tool_server.channel.account import Account, WeComApp, WeComBotSocket
+from tool_server.channel.bot_checks import check_reached
 from tool_server.channel.checks import Check, check_dify, check_platform
+from tool_server.channel.public import public_of
+from tool_server.channel.said import Said
 from tool_server.channel.self_test import SELF_TEST, USER
 from tool_server.channel.wxcrypt import CryptoError
+from tool_server.database import Database
 from tool_server.settings import Settings
 
 # The platform waits one second for the answer of an address check (90238), five for that of a message.
 ADDRESS_S = 1.0
 CALLBACK_S = 5.0
+NO_ADDRESS = Said(
+    "Neither SHENQIAO_CHANNEL_PUBLIC_URL nor the account's `public_url` is set: callbacks could not be tried.",
+    "没有设置 SHENQIAO_CHANNEL_PUBLIC_URL，账号也没有 `public_url`：无法试发回调。",
+)
+OTHER_SERVER = Said(
+    "What answers there is not this server, or it has other secrets.",
+    "在那里响应的不是本服务器，或者两边的密钥不同。",
+)
+NOT_ARRIVED = Said("The event did not arrive here.", "试发的事件没有到达本服务器。")
+REFUSED = Said(
+    "The callback is refused: `corp_id`, `token` or `encoding_aes_key` differ there, the server's clock is"
+    " wrong, or the account is disabled.",
+    "回调被拒绝：`corp_id`、`token` 或 `encoding_aes_key` 不一致，服务器时钟不准，或账号已停用。",
+)
 
 
-def examine(settings: Settings, name: str, account: Account, user: str = "") -> list[Check]:
+def examine(
+    settings: Settings, database: Database, name: str, account: Account, user: str = ""
+) -> list[Check]:
     """All checks of the account called `name`; `user` is somebody who should be able to use it."""
     return [
         *check_platform(settings, account, user),
         *check_callbacks(settings, name, account),
+        *check_reached(settings, database, name, account),
         *check_dify(settings, account),
     ]
 
@@ -34,47 +55,46 @@ def check_callbacks(settings: Settings, name: str, account: Account) -> list[Che
     """Callbacks of our own, signed as the platform signs them, sent to where the platform sends them."""
     if isinstance(account, WeComBotSocket):
         return []
-    address = public_address(settings, name)
+    address = public_of(settings, name, account).callback
     if not address:
-        note = "SHENQIAO_CHANNEL_PUBLIC_URL is not set: callbacks could not be tried."
-        return [Check("callback", ok=True, advice=note)]
+        return [Check.well("callback", NO_ADDRESS)]
     with httpx.Client(timeout=CALLBACK_S, trust_env=False) as http:
         return list(_callbacks(http, address, account))
 
 
-def public_address(settings: Settings, name: str) -> str:
-    """The callback URL of an account, as it stands in the console; empty where the public address is not set."""
-    public = settings.channel_public_url.rstrip("/")
-    if "{account}" in public:
-        return public.replace("{account}", name)
-    return public and f"{public}/channel/{name}/callback"
-
-
 def _callbacks(http: httpx.Client, address: str, account: Account) -> Iterator[Check]:
     found = _try_address(http, address, account)
-    yield Check("address", ok=not found, advice=found)
-    if not found and isinstance(account, WeComApp):
-        found = _try_message(http, address, account)
-        yield Check("callback", ok=not found, advice=found)
+    yield _check("address", found)
+    if found is None and isinstance(account, WeComApp):
+        yield _check("callback", _try_message(http, address, account))
 
 
-def _try_address(http: httpx.Client, address: str, account: Account) -> str:
+def _check(name: str, found: Said | None) -> Check:
+    return Check.wrong(name, found) if found else Check.well(name)
+
+
+def _try_address(http: httpx.Client, address: str, account: Account) -> Said | None:
     """The GET check of the console; what is wrong with its answer."""
-    said = secrets.token_hex(8)
+    said = SELF_TEST + secrets.token_hex(8)
     sealed = account.crypt.seal(said, timestamp=str(int(time.time())), nonce=secrets.token_hex(8))
     query = _signed(sealed.signature, sealed.timestamp, sealed.nonce) | {"echostr": sealed.encrypt}
     started = time.monotonic()
     try:
         answer = http.get(address, params=query)
     except httpx.HTTPError:
-        return f"Nobody answers at {address}."
+        return Said(f"Nobody answers at {address}.", f"{address} 没有响应。")
     if (fault := _status(answer.status_code)) or answer.text != said:
-        return fault or "What answers there is not this server, or it has other secrets."
+        return fault or OTHER_SERVER
     took = time.monotonic() - started
-    return f"The answer took {took:.1f} s; the platform waits 1 s." if took > ADDRESS_S else ""
+    if took <= ADDRESS_S:
+        return None
+    return Said(
+        f"The answer took {took:.1f} s; the platform waits 1 s.",
+        f"响应用了 {took:.1f} 秒，平台只等 1 秒。",
+    )
 
 
-def _try_message(http: httpx.Client, address: str, account: WeComApp) -> str:
+def _try_message(http: httpx.Client, address: str, account: WeComApp) -> Said | None:
     """An event of our own; the server shows with its sealed answer that it arrived. What is wrong with it."""
     said, now = secrets.token_hex(8), str(int(time.time()))
     fields = {
@@ -95,10 +115,13 @@ def _try_message(http: httpx.Client, address: str, account: WeComApp) -> str:
             content=f"<xml><Encrypt>{wxxml.cdata(sealed.encrypt)}</Encrypt></xml>",
         )
     except httpx.HTTPError:
-        return f"Nobody answers at {address} within {CALLBACK_S:.0f} s."
+        return Said(
+            f"Nobody answers at {address} within {CALLBACK_S:.0f} s.",
+            f"{address} 在 {CALLBACK_S:.0f} 秒内没有响应。",
+        )
     if fault := _status(answer.status_code):
         return fault
-    return "" if _heard(account, answer.content) == said else "The event did not arrive here."
+    return None if _heard(account, answer.content) == said else NOT_ARRIVED
 
 
 def _heard(account: WeComApp, body: bytes) -> str:
@@ -116,15 +139,15 @@ def _heard(account: WeComApp, body: bytes) -> str:
         return ""
 
 
-def _status(status: int) -> str:
+def _status(status: int) -> Said | None:
     if status == 200:
-        return ""
+        return None
     if status == 403:
-        return (
-            "The callback is refused: `corp_id`, `token` or `encoding_aes_key` differ there, the server's clock is"
-            " wrong, or the account is disabled."
-        )
-    return f"The address answers with the status {status}: do proxy and Dify pass callbacks on?"
+        return REFUSED
+    return Said(
+        f"The address answers with the status {status}: do proxy and Dify pass callbacks on?",
+        f"该地址返回状态码 {status}：代理和 Dify 是否转发了回调？",
+    )
 
 
 def _signed(signature: str, timestamp: str, nonce: str) -> dict[str, str]:

@@ -30,7 +30,7 @@ def doctor(account: str | None, *, wecom: bool, user: str, as_json: bool, codes:
     names = [account] if account else opened.accounts.names()
     results = {}
     for name in names:
-        results[name] = examine(opened.settings, name, opened.known(name), user)
+        results[name] = examine(opened.settings, opened.database, name, opened.known(name), user)
         if not as_json:
             click.echo(name)
             report(results[name])
@@ -43,5 +43,5 @@ def doctor(account: str | None, *, wecom: bool, user: str, as_json: bool, codes:
 
 def _explain_codes() -> None:
     for fault in FAULTS:
-        click.echo(f"{', '.join(map(str, fault.codes))}: {fault.cause}")
-        click.echo(f"    {fault.fix} Shenqiao {ACTIONS[fault.then]}.")
+        click.echo(f"{', '.join(map(str, fault.codes))}: {fault.cause.en}")
+        click.echo(f"    {fault.fix.en} Shenqiao {ACTIONS[fault.then]}.")

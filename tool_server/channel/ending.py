@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from tool_server.channel import memory
+from tool_server.channel import memory, pictures, replies
 from tool_server.channel.job import Job, update
 from tool_server.channel.ledger import note
 from tool_server.channel.schema import deliveries, messages
+from tool_server.channel.surface import Picture
 
 # A connection that has less time than this left would be cut while the reply is on its way.
 PASSIVE_MARGIN_S = 0.05
@@ -21,16 +22,18 @@ def settle(
     bodies: Sequence[str],
     reply: bytes | None,
     dify: str,
+    shown: Sequence[Picture] = (),
 ) -> str:
     now = time.time()
-    update(db, job, state="answered", answer=answer)
+    update(db, job, state="answered", answer=answer, takeovers=0)
     if dify:
         memory.keep(db, job.conversation, dify, now)
     note(db, job.id, "answered", characters=len(answer), pieces=len(bodies))
     if _is_asked_for(db, job, now):
+        pictures.keep(db, job.id, shown, now)
         note(db, job.id, "mode.stream")
         return "stream"
-    if reply is not None and len(bodies) == 1:
+    if reply is not None and len(bodies) == 1 and not replies.count(db, job.id):
         waiting = db.execute(
             sa.update(messages)
             .where(

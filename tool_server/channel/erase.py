@@ -13,11 +13,13 @@ from tool_server.channel.schema import (
     deliveries,
     events,
     feedback,
+    given,
     kf_sessions,
     messages,
     nonces,
     pages,
     people,
+    pictures,
     tickets,
     usage,
 )
@@ -28,7 +30,7 @@ log = structlog.get_logger()
 
 DAY_S = 86400.0
 # Tables whose rows belong to one message; they go with it, in this order.
-CHILDREN = (deliveries, tickets, events, pages, feedback, attachments)
+CHILDREN = (deliveries, tickets, events, pages, feedback, attachments, pictures, given)
 # Tables with rows of one person, by account and user.
 PERSONAL = (people, usage, kf_sessions)
 # When there is nothing old left, it is looked for again after this time.
@@ -112,6 +114,7 @@ def _erase_expired(db: sa.Connection, now: float, keep_s: float) -> None:
     for table, old in (
         (tickets, tickets.c.expires_at < now - DAY_S),
         (pages, pages.c.expires_at < now),
+        (pictures, pictures.c.expires_at < now),
         (nonces, nonces.c.expires_at < now),
         (conversations, conversations.c.last_at < now - keep_s),
         (usage, usage.c.day < day),
@@ -132,5 +135,5 @@ _SHELL: dict[str, Any] = {
         ("platform_id", "conversation", "user", "chat", "question", "data", "quote", "handle"), ""
     ),
     **dict.fromkeys(("stream_id", "stream", "ticket", "answer", "fault", "event"), ""),
-    **dict.fromkeys(("dify_task", "dify_message", "dify_conversation"), ""),
+    **dict.fromkeys(("dify_task", "dify_message", "dify_conversation", "dify_run"), ""),
 }

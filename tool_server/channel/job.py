@@ -35,10 +35,12 @@ class Job:
     stopped_at: float | None
     state: str
     attempts: int
+    takeovers: int  # workers in a row that died while they held it
     ticket: str
     dify_task: str
     dify_message: str
     dify_conversation: str
+    dify_run: str
     answer: str
     stream: str  # what people see of the answer already
     received_at: float

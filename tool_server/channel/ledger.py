@@ -7,6 +7,7 @@ delivery gets the same ones, the newest open connection carries them. `push`: ca
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,17 +16,20 @@ import structlog
 
 from tool_server import wake_nodes
 from tool_server.access import Asker
-from tool_server.channel import kinds, tickets
+from tool_server.channel import kinds, nonces, tickets
 from tool_server.channel.life import lives
 from tool_server.channel.nonces import Nonces, Seen
-from tool_server.channel.queue_limits import Place, QueueLimits, find_place, queue_length
+from tool_server.channel.queue_limits import COUNTED, Place, QueueLimits, find_place, queue_length
 from tool_server.channel.schema import events, messages
 from tool_server.channel.surface import Incoming
 from tool_server.database import Database
+from tool_server.prepared import Prepared, together
 from tool_server.settings import Settings
 
 log = structlog.get_logger()
 
+# Other nodes hear of a burst once: who hears looks for all there is, and what comes a moment later is found by polling.
+TELL_EVERY_S = 0.02
 # What still needs a worker. An answer that waits for its connection does not.
 UNFINISHED = messages.c.waits_for == "worker"
 
@@ -55,6 +59,7 @@ class Ledger:
         self._database = database
         self._limits = limits
         self._ticket_ttl_s = ticket_ttl_s
+        self._tell_at = 0.0
         self.nonces = Nonces()
 
     @classmethod
@@ -79,9 +84,9 @@ class Ledger:
         """
 
         def work(db: sa.Connection) -> Claim:
-            if seen is not None:
-                self.nonces.keep(db, seen)
-            return self.claim_within(db, account, incoming, wait_until=wait_until, stream=stream)
+            return self.claim_within(
+                db, account, incoming, wait_until=wait_until, stream=stream, seen=seen
+            )
 
         claim = self._database.write(work)
         self.announce(claim, incoming)
@@ -90,7 +95,8 @@ class Ledger:
     def announce(self, claim: Claim, incoming: Incoming) -> None:
         """To be called once a claim is on disk: the log has it, workers of other nodes hear of it."""
         log.info("message.claimed", message=claim.message_id, new=claim.new, kind=incoming.kind)
-        if claim.new:
+        if claim.new and time.monotonic() >= self._tell_at:
+            self._tell_at = time.monotonic() + TELL_EVERY_S
             wake_nodes.notify(self._database, "worker")
 
     def view(self, message_id: int) -> View:
@@ -160,14 +166,16 @@ class Ledger:
         *,
         wait_until: float = 0.0,
         stream: bool = False,
+        seen: Seen | None = None,
     ) -> Claim:
         """`claim` as a part of somebody's transaction; `announce` is theirs, too."""
         conversation = conversation_key(account, incoming.chat, incoming.user)
         if kinds.silent(incoming):
+            if seen is not None:
+                self.nonces.keep(db, seen)
             return _note_silent(db, account, incoming, conversation)
-        _lock_conversation(db, conversation)
         values = _values(account, incoming, conversation)
-        place = find_place(db, self._limits, values)
+        place = find_place(db, self._limits, values, self._look(db, values, seen))
         if place is None:
             return _repeat(db, incoming, wait_until)
         mode = _first_mode(incoming, place, wait_until, stream)
@@ -176,27 +184,40 @@ class Ledger:
         values |= {"turn": place.turn, "busy": place.busy}
         if not place.tell:
             values |= {"state": "done", "finished_at": values["received_at"]}
-        message_id = _insert(db, values)
+        asker, expires_at = _asker(account, incoming), time.time() + self._ticket_ttl_s
+        message_id = _store(db, incoming, values, asker, expires_at)
         if message_id is None:
             return _repeat(db, incoming, wait_until)
-        if ticket:
-            expires_at = time.time() + self._ticket_ttl_s
-            asker = _asker(account, incoming)
-            tickets.issue(db, message_id, asker, expires_at=expires_at, ticket=ticket)
-        note(db, message_id, "received", kind=incoming.kind, sent_at=incoming.sent_at)
         if place.busy:
             note(db, message_id, "busy", place=place.busy, told=place.tell)
         return Claim(message_id, True, mode, 1)
+
+    def _look(self, db: sa.Connection, values: dict[str, Any], seen: Seen | None) -> Sequence[Any]:
+        """How full the queue is, under the conversation's lock; before that the callback's nonce is kept."""
+        if seen is not None:
+            self.nonces.tidy(db)
+        nonce = [(nonces.INSERT, nonces.row_of(seen))] if seen is not None else []
+        counted = (
+            COUNTED,
+            {"name": values["conversation"], "key": values["dedupe_key"]},
+        )
+        found = together(db, *nonce, *_lock(db, values["conversation"]), counted)
+        if seen is not None:
+            self.nonces.judge(db, seen, found[0])
+        return list(found[-1][0])
 
 
 def note(db: sa.Connection, message_id: int, name: str, **data: Any) -> None:
     """Add a line to a message's timeline, in the transaction of what it tells."""
     text = json.dumps(data, ensure_ascii=False)
-    db.execute(_NOTE, {"message_id": message_id, "at": time.time(), "name": name, "data": text})
+    _NOTE.rows(db, {"message_id": message_id, "at": time.time(), "name": name, "data": text})
 
 
-# Statements of every claim are made once: building one costs more than running it.
-_NOTE = sa.insert(events)
+_NOTE = Prepared(
+    sa.insert(events)
+    .inline()
+    .values({name: sa.bindparam(name) for name in ("message_id", "at", "name", "data")})
+)
 _REPEAT = (
     sa.update(messages)
     .where(messages.c.dedupe_key == sa.bindparam("key"))
@@ -209,12 +230,31 @@ _REPEAT = (
     )
     .returning(messages.c.id, messages.c.mode, messages.c.connections)
 )
-# One atomic insert decides who is first. As text: SQLAlchemy does not keep what it compiles of an ON CONFLICT.
+# One atomic insert decides who is first.
 _COLUMNS = [column for column in messages.c if column.name not in ("id", "waits_for")]
 _DEFAULTS = {column.name: getattr(column.default, "arg", None) for column in _COLUMNS}
-_INSERT = sa.text(
+_INSERT_TEXT = (
     "INSERT INTO messages ({}) VALUES ({}) ON CONFLICT (dedupe_key) DO NOTHING RETURNING id".format(  # noqa: S608  (the schema's own names)
         ", ".join(f'"{name}"' for name in _DEFAULTS), ", ".join(f":{name}" for name in _DEFAULTS)
+    )
+)
+_INSERT = Prepared(sa.text(_INSERT_TEXT))
+_INSERT_ALL = Prepared(
+    sa.text(
+        f"""
+        WITH new AS ({_INSERT_TEXT}),
+        told AS (
+            INSERT INTO events (message_id, at, name, data)
+            SELECT id, CAST(:event_at AS double precision), 'received', CAST(:event_data AS text) FROM new
+        ),
+        given AS (
+            INSERT INTO tickets (ticket, message_id, asker, expires_at, app, conversation)
+            SELECT CAST(:ticket_ticket AS text), id, CAST(:ticket_asker AS text),
+                CAST(:ticket_expires_at AS double precision), '', ''
+            FROM new WHERE CAST(:ticket_ticket AS text) <> ''
+        )
+        SELECT id FROM new
+        """  # noqa: S608  (the schema's own names)
     )
 )
 
@@ -240,11 +280,19 @@ def conversation_key(account: str, chat: str, user: str) -> str:
     return f"{account}/{chat}/{user}"
 
 
-def _lock_conversation(db: sa.Connection, conversation: str) -> None:
+_LOCK = Prepared(
+    sa.select(
+        sa.cast(sa.func.pg_advisory_xact_lock(sa.bindparam("lock", type_=sa.BigInteger)), sa.Text)
+    )
+)
+
+
+def _lock(db: sa.Connection, conversation: str) -> list[tuple[Prepared, dict[str, int]]]:
     """Numbers of a conversation's messages grow in the order of their commits. SQLite has one writer anyway."""
-    if db.dialect.name == "postgresql":
-        number = int.from_bytes(hashlib.sha256(conversation.encode()).digest()[:8], signed=True)
-        db.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+    if db.dialect.name != "postgresql":
+        return []
+    number = int.from_bytes(hashlib.sha256(conversation.encode()).digest()[:8], signed=True)
+    return [(_LOCK, {"lock": number})]
 
 
 def _note_silent(db: sa.Connection, account: str, incoming: Incoming, conversation: str) -> Claim:
@@ -290,7 +338,30 @@ def _values(account: str, incoming: Incoming, conversation: str) -> dict[str, An
 
 def _insert(db: sa.Connection, values: dict[str, Any]) -> int | None:
     """The number of a new message; None where it is here already."""
-    return db.execute(_INSERT, _DEFAULTS | values).scalar_one_or_none()
+    row = _INSERT.row(db, _DEFAULTS | values)
+    return int(row[0]) if row else None
+
+
+def _store(
+    db: sa.Connection, incoming: Incoming, values: dict[str, Any], asker: Asker, expires_at: float
+) -> int | None:
+    """A new message with its ticket, where it has one, and the first line of its life; None where it is here already.
+
+    PostgreSQL does it in one journey; SQLite, which is no journey away, knows no statement that writes three tables.
+    """
+    told = {"kind": incoming.kind, "sent_at": incoming.sent_at}
+    if db.dialect.name == "postgresql":
+        ticket = tickets.fresh(0, asker, expires_at=expires_at, ticket=values["ticket"])
+        more = {f"ticket_{name}": value for name, value in ticket.items()}
+        more |= {"event_at": time.time(), "event_data": json.dumps(told, ensure_ascii=False)}
+        row = _INSERT_ALL.row(db, _DEFAULTS | values | more)
+        return int(row[0]) if row else None
+    message_id = _insert(db, values)
+    if message_id is not None:
+        if values["ticket"]:
+            tickets.issue(db, message_id, asker, expires_at=expires_at, ticket=values["ticket"])
+        note(db, message_id, "received", **told)
+    return message_id
 
 
 def _asker(account: str, incoming: Incoming) -> Asker:

@@ -24,6 +24,12 @@ from tool_server.settings import Settings, load
 EXPORT_S = 60.0
 COLUMNS = ("written", "refused", "received", *OUTCOMES, "logged", "difference")
 
+# What is told of a message's row.
+TOLD = (
+    *("account", "kind", "state", "mode", "connections", "attempts", "takeovers"),
+    *("model_runs", "fault"),
+)
+
 
 @click.command("reconcile")
 @click.option("--since", default="", help="ISO time, local unless it says otherwise.")
@@ -154,8 +160,7 @@ def _print_life(life: Mapping[str, Any]) -> None:
     message = life["message"]
     started = message["received_at"]
     click.echo(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started)))
-    told = ("account", "kind", "state", "mode", "connections", "attempts", "model_runs", "fault")
-    click.echo("  ".join(f"{name}={message[name]}" for name in told if message[name] != ""))
+    click.echo("  ".join(f"{name}={message[name]}" for name in TOLD if message[name] != ""))
     if message["stream_characters"]:
         click.echo(f"stream {message['stream_id']}: {message['stream_characters']} characters")
     for event in life["events"]:

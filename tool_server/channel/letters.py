@@ -39,7 +39,7 @@ def send_again(database: Database, account: str, platform_id: str) -> None:
 
 
 def _send_again(db: sa.Connection, account: str, platform_id: str) -> None:
-    named = sa.select(messages.c.id, messages.c.state).where(
+    named = sa.select(messages.c.id, messages.c.state, messages.c.answer).where(
         messages.c.account == account, messages.c.platform_id == platform_id
     )
     row = db.execute(named).one_or_none()
@@ -47,16 +47,20 @@ def _send_again(db: sa.Connection, account: str, platform_id: str) -> None:
         raise NotFound("No message of this account has this id.")
     if row.state != "failed":
         raise BadRequest(f"This message is {row.state}; only dead letters are sent again.")
-    pieces = db.execute(
+    sent_again = (
         sa.update(deliveries)
         .where(deliveries.c.message_id == row.id, deliveries.c.state == "failed")
         .values(state="pending", attempts=0, error="")
-    ).rowcount
+        .returning(deliveries.c.reply)
+    )
+    failed = list(db.scalars(sent_again))
+    pieces = len(failed) if row.answer or "" in failed else 0  # replies alone are no answer
     fresh = {
         "state": "answered" if pieces else "received",
         "mode": "push",
         "fault": "",
         "attempts": 0,
+        "takeovers": 0,
         "next_at": 0.0,
         "lease_until": 0.0,
         "owner": "",

@@ -15,8 +15,9 @@ SHOWN = 20
 COLUMNS = (
     *("id", "account", "platform_id", "user", "chat", "kind", "event", "state", "mode"),
     *("received_at", "sent_at", "finished_at", "fetched_at", "stopped_at"),
-    *("connections", "attempts", "busy", "urgent", "fault", "model_runs", "owner", "fence"),
-    *("stream_id", "dify_task", "dify_message", "dify_conversation"),
+    *("connections", "attempts", "takeovers", "busy", "urgent", "fault", "model_runs"),
+    *("owner", "fence", "stream_id", "dify_task", "dify_message", "dify_conversation"),
+    "dify_run",
 )
 
 

@@ -1,5 +1,7 @@
 """What a worker counts; sent with its heartbeat."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 
@@ -20,6 +22,11 @@ class Metrics:
             ["code"],
             registry=self.registry,
         )
+        self.poisonous = Counter(
+            "shenqiao_channel_poisonous_total",
+            "Messages given up because each worker that took them died.",
+            registry=self.registry,
+        )
         self.sends = Counter(
             "shenqiao_channel_sends_total",
             "Calls of message/send by the platform's error code; 0 is success.",
@@ -38,6 +45,18 @@ class Metrics:
             ["result"],
             registry=self.registry,
         )
+        self._token_fetches = Counter(
+            "shenqiao_channel_token_fetches_total",
+            "Access tokens fetched, by the platform's error code; 0 is success.",
+            ["code"],
+            registry=self.registry,
+        )
+        self._token_age = Gauge(
+            "shenqiao_channel_token_age_seconds",
+            "Age of an account's access token; it is renewed before its two hours are over.",
+            ["account"],
+            registry=self.registry,
+        )
         self.queue = Gauge(
             "shenqiao_channel_queue_messages",
             "Messages that are not answered yet.",
@@ -54,3 +73,12 @@ class Metrics:
             buckets=(0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0),
             registry=self.registry,
         )
+
+    def token_fetched(self, code: int) -> None:
+        self._token_fetches.labels(str(code)).inc()
+
+    def show_ages(self, ages: Mapping[str, float]) -> None:
+        """The tokens that there are now, by account."""
+        self._token_age.clear()
+        for account, age_s in ages.items():
+            self._token_age.labels(account).set(age_s)

@@ -39,7 +39,7 @@ class Memory:
 
     def forget(self, key: str) -> None:
         """The next question begins a new conversation."""
-        self.database.write(lambda db: _begin_anew(db, key))
+        self.database.write(lambda db: begin_anew(db, key))
 
 
 def keep(db: sa.Connection, key: str, dify: str, now: float) -> None:
@@ -59,12 +59,12 @@ def keep_rights(db: sa.Connection, key: str, rights: str) -> bool:
     if before is None:
         db.execute(sa.insert(conversations).values(key=key, rights=rights, last_at=0.0))
     elif before != rights:
-        _begin_anew(db, key)
+        begin_anew(db, key)
         db.execute(sa.update(conversations).where(conversations.c.key == key).values(rights=rights))
     return before is not None and before != rights
 
 
-def _begin_anew(db: sa.Connection, key: str) -> None:
+def begin_anew(db: sa.Connection, key: str) -> None:
     """The row stays: its rights are those of the tickets that were given last."""
     anew = sa.update(conversations).where(conversations.c.key == key)
     db.execute(anew.values(dify_id="", turns=0))

@@ -6,15 +6,16 @@ The same nonce with the same content is a re-delivery, which is answered again; 
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tool_server.channel.schema import nonces
 from tool_server.channel.surface import Callback, Received, Refused
+from tool_server.prepared import Prepared
 
 # Old rows go a few at a time, with the callbacks that come: no claim waits long for it.
 SWEEP_EVERY_S = 2.0
@@ -43,6 +44,11 @@ def seen(account: str, callback: Callback, received: Received, *, window_s: int)
     return Seen(_digest(name), _digest(repr(received)), int(timestamp) + window_s + 1.0)
 
 
+def row_of(seen: Seen) -> dict[str, Any]:
+    """What `INSERT` takes."""
+    return {"nonce": seen.nonce, "body": seen.content, "expires_at": seen.expires_at}
+
+
 class Nonces:
     """The table. Only callbacks with a right signature come here, and each row lives for two windows at most."""
 
@@ -53,10 +59,17 @@ class Nonces:
 
     def keep(self, db: sa.Connection, seen: Seen) -> None:
         """Bind the nonce to its content, in the caller's transaction. Raises `Refused` if it is another's."""
+        self.tidy(db)
+        self.judge(db, seen, INSERT.rows(db, row_of(seen)))
+
+    def tidy(self, db: sa.Connection) -> None:
+        """Some old rows go, where it is time for it."""
         if self._is_time():
             self._sweep(db)
-        row = {"nonce": seen.nonce, "body": seen.content, "expires_at": seen.expires_at}
-        if db.execute(_insert(db.dialect.name), row).scalar_one_or_none() is not None:
+
+    def judge(self, db: sa.Connection, seen: Seen, inserted: Sequence[object]) -> None:
+        """Raise `Refused` unless the nonce is new, as a row from `INSERT` tells, or came with the same content."""
+        if inserted:
             return
         known = db.scalar(sa.select(nonces.c.body).where(nonces.c.nonce == seen.nonce))
         if known != seen.content:
@@ -75,12 +88,14 @@ class Nonces:
         db.execute(sa.delete(nonces).where(nonces.c.nonce.in_(old.limit(SWEPT_AT_ONCE))))
 
 
-@cache
-def _insert(dialect: str) -> sa.Executable:
-    """Made once: each claim runs it."""
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+def _inserting(insert: type[postgresql.Insert] | type[sqlite.Insert]) -> sa.Executable:
     row = insert(nonces).values({name: sa.bindparam(name) for name in nonces.c.keys()})  # noqa: SIM118
     return row.on_conflict_do_nothing(index_elements=["nonce"]).returning(nonces.c.nonce)
+
+
+INSERT = Prepared(
+    {"postgresql": _inserting(postgresql.Insert), "sqlite": _inserting(sqlite.Insert)}
+)
 
 
 def _digest(text: str) -> str:

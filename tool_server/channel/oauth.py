@@ -75,7 +75,6 @@ class SignIn:
         api: Gets,
         *,
         authorize_url: str,
-        public_url: str,
         session_s: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -83,17 +82,15 @@ class SignIn:
         self._vault = vault
         self._api = api
         self._authorize_url = authorize_url
-        self._return_url = f"{public_url.rstrip('/')}/channel/login"
         self._session_s = session_s
         self._clock = clock
-        self.secure = public_url.startswith("https://")
 
-    def start(self, name: str, app: WeComApp, page: str) -> Start:
-        """Send a browser to WeCom; it comes back to `/channel/login`, and from there to the page."""
+    def start(self, name: str, app: WeComApp, page: str, return_url: str) -> Start:
+        """Send a browser to WeCom; it comes back to `return_url`, and from there to the page."""
         state = secrets.token_hex(16)
         query = {
             "appid": app.corp_id,
-            "redirect_uri": self._return_url,
+            "redirect_uri": return_url,
             "response_type": "code",
             "scope": "snsapi_base",
             "state": state,

@@ -34,39 +34,25 @@ class Page:
 
 
 class Pages:
-    """The table of pages; `public_url` is where phones reach this server, empty where they cannot."""
+    """The table of pages."""
 
     def __init__(
-        self,
-        database: Database,
-        *,
-        public_url: str,
-        ttl_s: float,
-        clock: Callable[[], float] = time.time,
+        self, database: Database, *, ttl_s: float, clock: Callable[[], float] = time.time
     ) -> None:
         self._database = database
-        self._public_url = public_url.rstrip("/")
         self._ttl_s = ttl_s
         self._clock = clock
 
     @classmethod
     def open(cls, settings: Settings, database: Database) -> "Pages":
-        """There are none where the public address is only that of the callbacks."""
-        url = settings.channel_public_url
-        return cls(
-            database, public_url="" if "{" in url else url, ttl_s=settings.channel_page_ttl_s
-        )
-
-    @property
-    def possible(self) -> bool:
-        return bool(self._public_url)
+        return cls(database, ttl_s=settings.channel_page_ttl_s)
 
     def expiry(self) -> float:
         """When a page that is made now will be gone."""
         return self._clock() + self._ttl_s
 
     def keep(self, page: Page) -> str:
-        """Store a page; its address, which nobody can tell from what is stored. Old pages go."""
+        """Store a page; the secret of its address, which nobody can tell from what is stored. Old pages go."""
         secret = secrets.token_urlsafe(SECRET_BYTES)
 
         def work(db: sa.Connection) -> None:
@@ -84,7 +70,7 @@ class Pages:
             )
 
         self._database.write(work)
-        return f"{self._public_url}/channel/answers/{secret}"
+        return secret
 
     def read(self, secret: str) -> Page | None:
         """The page behind an address, if there is one and its time is not over."""

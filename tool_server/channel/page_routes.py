@@ -7,6 +7,7 @@ from tool_server.channel.account import WeComApp
 from tool_server.channel.oauth import SignInError, same_user
 from tool_server.channel.page import Page
 from tool_server.channel.page_html import content_security_policy, notice, render
+from tool_server.channel.public import MARK, Public, public_of
 from tool_server.channel.services import Services
 from tool_server.words import Language
 
@@ -14,7 +15,6 @@ log = structlog.get_logger()
 
 STATE_COOKIE = "shenqiao-sign-in"
 SESSION_COOKIE = "shenqiao-reader"
-COOKIE_PATH = "/channel"
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -25,7 +25,7 @@ def blueprint(services: Services) -> Blueprint:
     def answer(secret: str) -> Response:
         page = services.pages.read(secret)
         if page is None:
-            return _notice("page_gone", _browser_language(), 404)
+            return _notice("page_gone", browser_language(), 404)
         return _shown(services, page, secret)
 
     @routes.get("/login")
@@ -36,7 +36,7 @@ def blueprint(services: Services) -> Blueprint:
         except SignInError as error:
             log.warning("login.failed", reason=str(error))
             status = 503 if error.word == "login_away" else 403
-            return _notice(error.word, _browser_language(), status)
+            return _notice(error.word, browser_language(), status)
 
     return routes
 
@@ -53,9 +53,10 @@ def _shown(services: Services, page: Page, secret: str) -> Response:
         return _html(render(page), 200)
     if reader:
         return _notice("page_other", page.language, 403)
-    start = services.sign_in.start(page.account, account, secret)
+    public = public_of(services.settings, page.account, account)
+    start = services.sign_in.start(page.account, account, secret, public.login)
     response = _redirect(start.url)
-    _set_cookie(services, response, STATE_COOKIE, start.cookie)
+    _set_cookie(public, response, STATE_COOKIE, start.cookie)
     return response
 
 
@@ -68,16 +69,25 @@ def _signed_in(services: Services) -> Response:
     if not isinstance(account, WeComApp):
         raise SignInError("page_gone", "no such app")
     user = sign_in.user(account, code)
-    response = _redirect(f"{COOKIE_PATH}/answers/{attempt.page}")
-    _set_cookie(services, response, SESSION_COOKIE, sign_in.session(attempt.account, user))
-    response.delete_cookie(STATE_COOKIE, path=COOKIE_PATH)
+    public = public_of(services.settings, attempt.account, account)
+    response = _redirect(f"answers/{attempt.page}")  # beside `login`, whatever stands before it
+    _set_cookie(public, response, SESSION_COOKIE, sign_in.session(attempt.account, user))
     return response
 
 
-def _set_cookie(services: Services, response: Response, name: str, value: str) -> None:
-    """Of this browser's session only; what is sealed in it says how long it counts."""
-    secure = services.sign_in.secure
-    response.set_cookie(name, value, path=COOKIE_PATH, httponly=True, secure=secure, samesite="Lax")
+def _set_cookie(public: Public, response: Response, name: str, value: str) -> None:
+    """Of this browser's session only; what is sealed in it says how long it counts.
+
+    One cookie an answer: of several, Dify's endpoints let one through.
+    """
+    response.set_cookie(
+        name,
+        value,
+        path=public.cookie_path,
+        httponly=True,
+        secure=public.secure,
+        samesite="Lax",
+    )
 
 
 def _redirect(url: str) -> Response:
@@ -91,8 +101,14 @@ def _notice(word: str, language: Language, status: int) -> Response:
 
 
 def _html(body: str, status: int) -> Response:
+    return send_html(body, status, content_security_policy())
+
+
+def send_html(body: str, status: int, policy: str) -> Response:
+    """A page that no browser, proxy or search engine keeps; `policy` is what it may load."""
     response = Response(body, status, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = content_security_policy()
+    response.headers["Content-Security-Policy"] = policy
+    response.headers[MARK] = "1"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["X-Robots-Tag"] = "noindex, nofollow"
     response.headers["Referrer-Policy"] = "no-referrer"
@@ -100,6 +116,6 @@ def _html(body: str, status: int) -> Response:
     return response
 
 
-def _browser_language() -> Language:
+def browser_language() -> Language:
     """Where no page says it: what the browser asks for."""
     return "en" if request.accept_languages.best_match(["zh", "en"], "zh") == "en" else "zh"

@@ -6,7 +6,7 @@ out means fewer rights, never more.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -69,10 +69,16 @@ class _Known:
     fetched_at: float
 
 
+def nothing_withheld(_asker: Asker, _documents: Collection[str]) -> bool:
+    """For an installation without knowledge."""
+    return False
+
+
 class People:
     """The table of people, filled from the platform. A process without `api` only forgets.
 
-    `closed` says as a digest which bases are closed to somebody, where this installation has knowledge.
+    Where this installation has knowledge, `closed` says as a digest which bases are closed to somebody, and `withheld`
+    whether one of some documents is.
     """
 
     def __init__(
@@ -83,6 +89,7 @@ class People:
         api: WeComApi | None = None,
         *,
         closed: Callable[[Asker], str] = no_bases,
+        withheld: Callable[[Asker, Collection[str]], bool] = nothing_withheld,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
@@ -90,6 +97,7 @@ class People:
         self._ages = ages
         self._api = api
         self._closed = closed
+        self.withheld = withheld
         self._clock = clock
         self._away_until = 0.0
 

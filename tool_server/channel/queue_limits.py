@@ -1,7 +1,7 @@
 """How many messages may wait, and what becomes of one more: place in the queue, told busy, or refused; for `ledger`."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from tool_server.channel.schema import messages
 from tool_server.errors import Unavailable
+from tool_server.prepared import Prepared
 from tool_server.settings import Settings
 
 # A person's next message is served as if it had come this long after the one before: everybody moves on in turn.
@@ -44,14 +45,15 @@ class Place:
     tell: bool = True
 
 
-def find_place(db: sa.Connection, limits: QueueLimits, values: Mapping[str, Any]) -> Place | None:
+def find_place(
+    db: sa.Connection, limits: QueueLimits, values: Mapping[str, Any], counted: Sequence[Any]
+) -> Place | None:
     """Where a message that comes now, with these values of its row, stands; None where it is here already.
 
-    Raises `Unavailable` when not even a sentence can be promised.
+    `counted` is the row of `COUNTED`. Raises `Unavailable` when not even a sentence can be promised.
     """
     now = time.time()
-    names = {"name": values["conversation"], "key": values["dedupe_key"]}
-    known, queued, own, untold, last = db.execute(COUNTS, names).one()
+    known, queued, own, untold, last = counted
     if known:
         return None
     if untold >= limits.busy and queued >= limits.queue:
@@ -83,6 +85,7 @@ COUNTS = sa.select(
     _count(messages.c.waits_for == "worker", messages.c.busy > 0),
     sa.select(sa.func.max(messages.c.turn)).where(_OWN).scalar_subquery(),
 )
+COUNTED = Prepared(COUNTS)
 
 
 def _was_told(db: sa.Connection, account: str, user: str, since: float) -> bool:

@@ -3,10 +3,12 @@
 Nothing is acknowledged before it is on disk. The worker (`worker.py`) does the rest.
 """
 
+import contextlib
 import time
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from tool_server import wake
 from tool_server.caller import Caller
@@ -17,7 +19,8 @@ from tool_server.channel.kf.cursors import want
 from tool_server.channel.ledger import Claim
 from tool_server.channel.nonces import Seen
 from tool_server.channel.refreshes import Delivery, answer_delivery, answer_refresh
-from tool_server.channel.self_test import answer_self_test, is_self_test
+from tool_server.channel.schema import address_checks
+from tool_server.channel.self_test import SELF_TEST, answer_self_test, is_self_test
 from tool_server.channel.services import Services
 from tool_server.channel.surface import Callback, Incoming, Pull, Received, Refresh
 from tool_server.channel.surfaces import STREAMS, SURFACES
@@ -36,7 +39,10 @@ class Reply:
 def check_address(services: Services, name: str, callback: Callback) -> str:
     """The platform's GET check when an administrator saves the callback URL. Raises `Refused`."""
     account = _account(services, name, callback)
-    return SURFACES[account.surface].verify(account, callback)
+    said = SURFACES[account.surface].verify(account, callback)
+    if not said.startswith(SELF_TEST):
+        _note_check(services, name)
+    return said
 
 
 def receive(services: Services, name: str, callback: Callback, caller: Caller) -> Reply:
@@ -159,6 +165,17 @@ def fetch_reply(services: Services, claim: Claim, caller: Caller) -> bytes | Non
         services.ledger.miss(claim)
         return None
     return reply
+
+
+def _note_check(services: Services, name: str) -> None:
+    """One row an account: the sender has the account's secrets, or repeats within minutes who has."""
+
+    def work(db: sa.Connection) -> None:
+        db.execute(sa.delete(address_checks).where(address_checks.c.account == name))
+        db.execute(sa.insert(address_checks).values(account=name, at=time.time()))
+
+    with contextlib.suppress(IntegrityError):  # another one has just noted it
+        services.database.write(work)
 
 
 def _account(services: Services, name: str, callback: Callback) -> Account:

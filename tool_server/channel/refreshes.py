@@ -64,7 +64,9 @@ def _reply(services: Services, delivery: Delivery, stream: Stream, *, first: boo
     end = _end(services, delivery, stream)
     content = end.content if end else stream.stream or _say("thinking", stream, account)
     surface = STREAMS[account.surface]
-    reply = surface.stream_reply(Shown(stream.stream_id, content, end is not None, first))
+    pictures = services.streams.pictures(stream) if end and end.kind == "finished" else ()
+    shown = Shown(stream.stream_id, content, end is not None, first, pictures)
+    reply = surface.stream_reply(shown)
     sealed = surface.enclose(account, delivery.callback, reply, now=time.time())
     services.metrics.streamed(end.kind if end else "growing")
     if end and end.fetched_at is not None and delivery.caller.gone():

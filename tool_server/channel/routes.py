@@ -14,6 +14,7 @@ from tool_server.channel.account import Account
 from tool_server.channel.accounts import read_account
 from tool_server.channel.checks import check_account, check_bot
 from tool_server.channel.doctor import examine
+from tool_server.channel.public import MARK
 from tool_server.channel.receive import check_address, receive
 from tool_server.channel.services import Services
 from tool_server.channel.surface import Callback, Refused
@@ -33,7 +34,7 @@ def blueprint(services: Services, keys: Keys) -> Blueprint:
     def check(name: str) -> Response:
         try:
             callback = _callback(services.settings.channel_body_limit)
-            return Response(check_address(services, name, callback), mimetype="text/plain")
+            return _marked(Response(check_address(services, name, callback), mimetype="text/plain"))
         except Refused as error:
             raise _refused(services, name, error) from None
 
@@ -47,7 +48,9 @@ def blueprint(services: Services, keys: Keys) -> Blueprint:
         except Unavailable:
             services.metrics.refused("busy")
             raise
-        return Response(reply.body, mimetype=reply.mimetype if reply.body else "text/plain")
+        return _marked(
+            Response(reply.body, mimetype=reply.mimetype if reply.body else "text/plain")
+        )
 
     _add_accounts(routes, services, keys)
     _add_messages(routes, services, keys)
@@ -82,7 +85,8 @@ def _add_accounts(routes: Blueprint, services: Services, keys: Keys) -> None:
     def examine_account(name: str) -> Response:
         keys.require("admin")
         user = request.args.get("user", "")[:128]
-        checks = examine(services.settings, name, _known(services, name), user)
+        account = _known(services, name)
+        checks = examine(services.settings, services.database, name, account, user)
         return jsonify(ok=all(c.ok for c in checks), checks=[asdict(c) for c in checks])
 
     @routes.delete("/accounts/<name>")
@@ -129,6 +133,11 @@ def _known(services: Services, name: str) -> Account:
     if account is None:
         raise NotFound(f"There is no account {name}.")
     return account
+
+
+def _marked(response: Response) -> Response:
+    response.headers[MARK] = "1"
+    return response
 
 
 def _callback(body_limit: int) -> Callback:

@@ -81,6 +81,8 @@ messages = sa.Table(
     sa.Column("fence", sa.Integer, nullable=False, default=0),
     sa.Column("next_at", sa.Float, nullable=False, default=0.0),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    # Workers in a row that died while they held it, or fell silent.
+    sa.Column("takeovers", sa.Integer, nullable=False, default=0),
     sa.Column("model_runs", sa.Integer, nullable=False, default=0),
     # Which question of its person it is that day, once it was counted; `policy`.
     sa.Column("question_number", sa.Integer, nullable=False, default=0),
@@ -88,7 +90,8 @@ messages = sa.Table(
     sa.Column("dify_task", sa.String(64), nullable=False, default=""),
     sa.Column("dify_message", sa.String(64), nullable=False, default=""),
     sa.Column("dify_conversation", sa.String(64), nullable=False, default=""),
-    # A passage that not everybody may see was given out for it; written by `tickets.restrict`.
+    sa.Column("dify_run", sa.String(64), nullable=False, default=""),  # of a workflow; "" elsewhere
+    # A passage that not everybody may see was given out for it; written by `tickets.note_given`.
     sa.Column("restricted", sa.Boolean, nullable=False, default=False),
     sa.Column("answer", sa.Text, nullable=False, default=""),
     # Why its answer could not be delivered; it ends as `failed` though its person may have got a sentence.
@@ -142,6 +145,8 @@ deliveries = sa.Table(
     sa.Column("platform_id", sa.String(128), nullable=False, default=""),
     sa.Column("error", sa.String(200), nullable=False, default=""),
     sa.Column("sent_at", sa.Float),
+    # Digest of what a tool of the app wanted sent beside the answer; empty for the answer itself; `replies`.
+    sa.Column("reply", sa.String(64), nullable=False, default=""),
     sa.UniqueConstraint("message_id", "ordinal"),
 )
 
@@ -154,6 +159,14 @@ tickets = sa.Table(
     sa.Column("expires_at", sa.Float, nullable=False),
     sa.Column("app", sa.String(64), nullable=False, default=""),
     sa.Column("conversation", sa.String(64), nullable=False, default=""),
+)
+
+# Documents of which an answer was given passages: its conversation ends when one is closed to its person; `tickets`.
+given = sa.Table(
+    "given",
+    metadata,
+    sa.Column("message_id", sa.Integer, sa.ForeignKey("messages.id"), primary_key=True),
+    sa.Column("document", sa.String(64), primary_key=True),
 )
 
 events = sa.Table(
@@ -182,6 +195,14 @@ leaders = sa.Table(
     sa.Column("state", sa.String(16), nullable=False, default=""),  # as `leaders.State` names it
     sa.Column("reason", sa.String(200), nullable=False, default=""),  # of the state, a sentence
     sa.Column("since", sa.Float, nullable=False, default=0.0),
+)
+
+# Workers that may lead accounts; `members`.
+members = sa.Table(
+    "members",
+    metadata,
+    sa.Column("owner", sa.String(128), primary_key=True),
+    sa.Column("lease_until", sa.Float, nullable=False),
 )
 
 # How far a customer service account has been read, and whether there is more; `kf.cursors`.
@@ -219,6 +240,7 @@ platform_tokens = sa.Table(
     sa.Column("sealed", sa.Text, nullable=False, default=""),
     sa.Column("renew_at", sa.Float, nullable=False, default=0.0),
     sa.Column("expires_at", sa.Float, nullable=False, default=0.0),
+    sa.Column("fetched_at", sa.Float, nullable=False, default=0.0),
     sa.Column("owner", sa.String(128), nullable=False, default=""),  # who fetches it now
     sa.Column("lease_until", sa.Float, nullable=False, default=0.0),
     sa.Column("shut_until", sa.Float, nullable=False, default=0.0),  # the breaker
@@ -275,6 +297,20 @@ pages = sa.Table(
 sa.Index("pages_expiry", pages.c.expires_at)
 sa.Index("pages_message", pages.c.message_id)
 
+# Pictures that a finished stream carries, while the platform may come for it; `pictures`.
+pictures = sa.Table(
+    "pictures",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("message_id", sa.Integer, sa.ForeignKey("messages.id"), nullable=False),
+    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+)
+sa.Index("pictures_message", pictures.c.message_id, pictures.c.id)
+sa.Index("pictures_expiry", pictures.c.expires_at)
+
 # Thumbs of people, until Dify has them; `feedback`.
 feedback = sa.Table(
     "feedback",
@@ -291,3 +327,11 @@ feedback = sa.Table(
 )
 sa.Index("feedback_open", feedback.c.state, feedback.c.next_at)
 sa.Index("feedback_message", feedback.c.message_id)
+
+# When the platform last asked at an account's callback URL, as its console does on saving; `receive`, for `status`.
+address_checks = sa.Table(
+    "address_checks",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+)

@@ -82,8 +82,11 @@ class LedgerScreen:
 class Screens:
     """All ledger screens of one worker: one thread writes what has changed in one transaction."""
 
-    def __init__(self, work: Work, first_text: Callable[[float], None]) -> None:
+    def __init__(
+        self, work: Work, first_text: Callable[[float], None], *, every_s: float = SHOWN_EVERY_S
+    ) -> None:
         self._work = work
+        self._every_s = every_s
         self._first_text = first_text  # told the seconds from a message's arrival to its first text
         self._open: dict[int, LedgerScreen] = {}
         self._lock = threading.Lock()
@@ -127,7 +130,7 @@ class Screens:
 
     def _run(self) -> None:
         while not self._closed:
-            self._hurried.wait(SHOWN_EVERY_S)
+            self._hurried.wait(self._every_s)
             self._hurried.clear()
             try:
                 self.paint()

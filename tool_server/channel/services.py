@@ -1,5 +1,6 @@
 """What the channel's HTTP side works with, opened once per web process by `create_app`."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -58,7 +59,6 @@ class Services:
                 vault,
                 api,
                 authorize_url=settings.channel_wecom_authorize_url,
-                public_url=settings.channel_public_url,
                 session_s=settings.channel_login_ttl_s,
             ),
             api=api,
@@ -71,9 +71,9 @@ class Services:
         """Who asks, for knowledge; see `tickets.resolve`."""
         return tickets.resolve(self.database, ticket, app, conversation)
 
-    def restrict_ticket(self, ticket: str) -> None:
-        """What knowledge gave out under this ticket is not for everybody; see `tickets.restrict`."""
-        tickets.restrict(self.database, ticket)
+    def note_given(self, ticket: str, documents: Collection[str], *, closed: bool) -> None:
+        """Of which documents knowledge gives out passages under this ticket; see `tickets.note_given`."""
+        tickets.note_given(self.database, ticket, documents, closed=closed)
 
     def close(self) -> None:
         self.room.close()
@@ -103,6 +103,12 @@ class Metrics:
             ["result"],
             registry=registry,
         )
+        self._replies = Counter(
+            "shenqiao_channel_replies_total",
+            "Cards and files that tools sent beside an answer: by kind, new or again.",
+            ["kind", "result"],
+            registry=registry,
+        )
 
     def claimed(self, seconds: float, *, new: bool) -> None:
         self._callbacks.labels("new" if new else "repeated").inc()
@@ -110,6 +116,9 @@ class Metrics:
 
     def streamed(self, result: str) -> None:
         self._streamed.labels(result).inc()
+
+    def replied(self, kind: str, *, again: bool) -> None:
+        self._replies.labels(kind, "again" if again else "new").inc()
 
     def wanted(self) -> None:
         self._callbacks.labels("wanted").inc()

@@ -324,3 +324,49 @@ class ChannelSettings(BaseModel):
         True,
         description="Stay silent while a customer waits in the pool; off, only while a human serves.",
     )
+
+    # After a crash.
+    channel_outlive_s: float = Field(
+        60.0,
+        ge=0,
+        le=1200,
+        description="Seconds that a run whose worker died is waited for in Dify before the app is asked anew.",
+    )
+    # Beside the answer.
+    channel_replies: int = Field(
+        3,
+        ge=0,
+        le=20,
+        description="Cards and files that tools may send with one answer, as far as the surface allows.",
+    )
+    channel_reply_bytes: int = Field(
+        20 * 1024 * 1024, ge=1024, description="Bytes of a file that a tool may send."
+    )
+    # The status page.
+    channel_status_code_s: int = Field(
+        3600,
+        ge=60,
+        le=86400,
+        description="Seconds that a code of `shenqiao account code` opens status pages.",
+    )
+    channel_status_keep_s: float = Field(
+        15.0,
+        ge=0,
+        le=3600,
+        description="Seconds in which a status page is not made anew: making it asks the platform and Dify.",
+    )
+    # AI bots' pictures; messages that workers die of.
+    channel_bot_pictures_kb: int = Field(
+        768,
+        ge=16,
+        le=102400,
+        description="Kilobytes of all pictures that a finished stream of a bot by webhook carries; larger ones are made"
+        " smaller. Behind Dify's endpoint an answer has room for about 1100.",
+    )
+    channel_takeovers: int = Field(
+        5,
+        ge=2,
+        le=100,
+        description="Workers in a row that may die while they hold a message; then it is a dead letter, and its person"
+        " is told.",
+    )

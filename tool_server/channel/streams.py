@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from tool_server.channel.ledger import note
+from tool_server.channel.pictures import kept
 from tool_server.channel.schema import messages
+from tool_server.channel.surface import Picture
 from tool_server.database import Database
 
 ANSWERED = ("answered", "done")
@@ -65,6 +67,10 @@ class Streams:
     def fetch(self, stream: Stream) -> float | None:
         """The whole answer is handed out now: when, for `miss`; None where it is pushed meanwhile."""
         return self._database.write(lambda db: _fetch(db, stream))
+
+    def pictures(self, stream: Stream) -> list[Picture]:
+        """What its finish carries besides the text."""
+        return self._database.read(lambda db: kept(db, stream.id))
 
     def miss(self, stream: Stream, fetched_at: float) -> None:
         """Whoever fetched the answer was gone, and nobody has fetched it since: it waits again."""

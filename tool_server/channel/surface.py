@@ -99,8 +99,34 @@ class File:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture that a finished stream carries itself (JPEG or PNG); an answer that is sent leads to its `url`."""
+
+    name: str
+    url: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A text with questions below it that one press asks; only a surface that has such buttons is given one."""
+
+    text: str
+    heading: str = ""
+    questions: tuple[str, ...] = ()
+
+    @property
+    def plain(self) -> str:
+        """The same to be read."""
+        if not self.questions:
+            return self.text
+        listed = (f"· {question}" for question in self.questions)
+        return "\n".join([self.text, "", self.heading, *listed])
+
+
+@dataclass(frozen=True)
 class Thumbs:
-    """Two buttons below an answer, whether it helped; only a surface with cards is given one.
+    """Two buttons below an answer, whether it helped; only a surface with buttons is given one.
 
     `task` names the answer in the event of a press: its message's `stream_id`.
     """
@@ -110,11 +136,37 @@ class Thumbs:
 
 
 @dataclass(frozen=True)
+class Card:
+    """What a tool of the app sends beside the answer: a title, a text, a link, and questions that buttons ask.
+
+    `task` is unique, of letters and digits. Bounds: `reply_card`.
+    """
+
+    title: str
+    text: str
+    link: str
+    asks: tuple[str, ...]
+    task: str
+    language: Language
+
+
+@dataclass(frozen=True)
 class HandOver:
     """The conversation goes to a human; comes last, and only where a surface has humans (customer service)."""
 
 
-type Content = Text | File | Thumbs | HandOver
+type Content = Text | File | Picture | Choices | Thumbs | Card | HandOver
+
+
+def words_of(content: Content) -> str:
+    """What a person reads of it, as far as it is an answer; empty for what is no text."""
+    match content:
+        case Text(text):
+            return text
+        case Choices():
+            return content.plain
+        case _:
+            return ""
 
 
 @dataclass(frozen=True)
@@ -131,6 +183,8 @@ class Limits:
     markup: Literal["plain", "subset", "full"]
     pieces: int = 0
     stream_s: float = 0.0  # a stream may grow this long after its message
+    stream_pictures: int = 0  # that its finish may carry itself
+    choices: int = 0  # questions that may stand below a text as buttons
 
 
 @dataclass(frozen=True)
@@ -141,6 +195,7 @@ class Shown:
     content: str
     finish: bool
     first: bool = False
+    pictures: Sequence[Picture] = ()  # with the finish only
 
 
 class Api(Protocol):
@@ -169,9 +224,18 @@ class Surface(Protocol):
         """The bytes of a passive reply; made once, every delivery of the message gets the same."""
 
     def bodies(
-        self, account: Account, to: Address, contents: Sequence[Content], *, message_id: int
+        self,
+        account: Account,
+        to: Address,
+        contents: Sequence[Content],
+        *,
+        message_id: int,
+        first: int = 1,
     ) -> list[str]:
-        """The requests that push these contents, in order; made once, a retry sends exactly these bytes."""
+        """The requests that push these contents, in order; made once, a retry sends exactly these bytes.
+
+        `first` is the number of the first one among all that go to this message.
+        """
 
     def send(self, api: Api, account: Account, body: str) -> str:
         """Push one of them; the platform's id of it. Raises `wecom_api.SendError`."""

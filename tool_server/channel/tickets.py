@@ -4,13 +4,20 @@ import hashlib
 import json
 import secrets
 import time
+from collections.abc import Collection
 from dataclasses import asdict, replace
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from tool_server.access import Asker
-from tool_server.channel.schema import messages, tickets
+from tool_server.channel.schema import given, messages, tickets
 from tool_server.database import Database
+from tool_server.prepared import Prepared
+
+# A longer id is another system's, whose rights we do not know.
+DOCUMENT_CHARACTERS = 64
 
 
 def new() -> str:
@@ -23,7 +30,13 @@ def issue(
 ) -> str:
     """A ticket, new unless one is given, in the transaction of its message."""
     ticket = ticket or new()
-    values = {
+    _ISSUE.rows(db, fresh(message_id, asker, expires_at=expires_at, ticket=ticket))
+    return ticket
+
+
+def fresh(message_id: int, asker: Asker, *, expires_at: float, ticket: str) -> dict[str, Any]:
+    """A ticket that nobody has used."""
+    return {
         "ticket": ticket,
         "message_id": message_id,
         "asker": _text(asker),
@@ -31,11 +44,11 @@ def issue(
         "app": "",
         "conversation": "",
     }
-    db.execute(_ISSUE, values)
-    return ticket
 
 
-_ISSUE = sa.insert(tickets)  # made once: building it costs more than running it
+_ISSUE = Prepared(
+    sa.insert(tickets).values({name: sa.bindparam(name) for name in tickets.c.keys()})  # noqa: SIM118
+)
 
 
 def fill(db: sa.Connection, ticket: str, asker: Asker) -> None:
@@ -67,9 +80,9 @@ def digest(asker: Asker) -> str:
     return hashlib.sha256(_text(asker).encode()).hexdigest()
 
 
-def extend(db: sa.Connection, ticket: str, expires_at: float) -> None:
-    """A message that waited in the queue asks with a ticket that is good again."""
-    db.execute(sa.update(tickets).where(tickets.c.ticket == ticket).values(expires_at=expires_at))
+def extend(db: sa.Connection, names: Collection[str], expires_at: float) -> None:
+    """Messages that waited in the queue ask with tickets that are good again."""
+    db.execute(sa.update(tickets).where(tickets.c.ticket.in_(names)).values(expires_at=expires_at))
 
 
 def renew(db: sa.Connection, ticket: str, *, expires_at: float) -> str:
@@ -108,11 +121,31 @@ def _text(asker: Asker) -> str:
     return json.dumps(fields, ensure_ascii=False)
 
 
-def restrict(database: Database, ticket: str) -> None:
-    """A passage that not everybody may see is given out under this ticket: its answer is for its asker alone."""
-    message = sa.select(tickets.c.message_id).where(tickets.c.ticket == ticket).scalar_subquery()
-    change = sa.update(messages).where(messages.c.id == message).values(restricted=True)
-    database.write(lambda db: db.execute(change))
+def note_given(
+    database: Database, ticket: str, documents: Collection[str], *, closed: bool
+) -> None:
+    """Passages of these documents are given out under this ticket; `closed`: not everybody may see them all.
+
+    Then the answer is for its asker alone; and what may be closed to the asker later is known (`work.Work.given`).
+    """
+    database.write(lambda db: _note_given(db, ticket, documents, closed))
+
+
+def _note_given(db: sa.Connection, ticket: str, documents: Collection[str], closed: bool) -> None:
+    message = db.scalar(sa.select(tickets.c.message_id).where(tickets.c.ticket == ticket))
+    if message is None:
+        return
+    if closed:
+        db.execute(sa.update(messages).where(messages.c.id == message).values(restricted=True))
+    insert = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
+    rows = [
+        {"message_id": message, "document": name}
+        for name in sorted(set(documents))
+        if len(name) <= DOCUMENT_CHARACTERS
+    ]
+    if rows:
+        once = ["message_id", "document"]
+        db.execute(insert(given).on_conflict_do_nothing(index_elements=once), rows)
 
 
 def _asker(text: str) -> Asker:

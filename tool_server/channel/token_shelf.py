@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -155,6 +156,7 @@ class LedgerShelf:
             sealed=sealed,
             renew_at=renew_at,
             expires_at=expires_at,
+            fetched_at=time.time(),
             owner="",
             lease_until=0.0,
         )

@@ -43,6 +43,10 @@ LONGEST_PAUSE_S = 3600.0
 type Fetch = Callable[[Account], tuple[str, float]]
 
 
+def uncounted(_code: int) -> None:
+    """Where nobody counts."""
+
+
 @dataclass(frozen=True, repr=False)
 class Token:
     """An access token, and how the shelf knows it; its text is never shown."""
@@ -54,7 +58,10 @@ class Token:
 
 
 class Tokens:
-    """The tokens of all accounts. `fetch` is gettoken: the token and the seconds that it lives."""
+    """The tokens of all accounts. `fetch` is gettoken: the token and the seconds that it lives.
+
+    `fetched` is told what each fetch came to: the platform's code, 0 for a token.
+    """
 
     def __init__(
         self,
@@ -62,12 +69,14 @@ class Tokens:
         fetch: Fetch,
         *,
         patience_s: float,
+        fetched: Callable[[int], None] = uncounted,
         clock: Callable[[], float] = time.time,
         chance: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._shelf = shelf
         self._fetch = fetch
         self._patience_s = patience_s
+        self._told = fetched
         self._clock = clock
         self._chance = chance
         self._locks: dict[str, threading.Lock] = {}
@@ -129,11 +138,13 @@ class Tokens:
         try:
             value, lifetime_s = self._fetch(account)
         except SendError as error:
+            self._told(error.code)
             self._shelf.release(name)
             raise self.shut(name, error) from None
         except BaseException:
             self._shelf.release(name)
             raise
+        self._told(0)
         now = self._clock()
         renew_at = now + lifetime_s * self._chance(*RENEW_SHARES)
         expires_at = now + max(lifetime_s - MARGIN_S, 0.0)

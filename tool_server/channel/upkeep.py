@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from tool_server.channel.account_file import AccountFile
 from tool_server.channel.accounts import Accounts
 from tool_server.channel.checkup import Checkup
+from tool_server.database import Database
 from tool_server.settings import Settings
 
 log = structlog.get_logger()
@@ -19,10 +20,16 @@ FOLLOW_S = 1.0
 class Upkeep:
     """A thread for the file; `checkup` has its own, because it waits for others."""
 
-    def __init__(self, settings: Settings, accounts: Accounts, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        accounts: Accounts,
+        registry: CollectorRegistry,
+    ) -> None:
         self._file = AccountFile(settings.channel_accounts_file, accounts)
         self._follows = settings.channel_accounts_file != Path()
-        self._checkup = Checkup(settings, accounts, registry)
+        self._checkup = Checkup(settings, database, accounts, registry)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="accounts-file", daemon=True)
 

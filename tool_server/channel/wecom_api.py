@@ -16,7 +16,7 @@ from werkzeug.http import parse_options_header
 from tool_server.channel.account import Account
 from tool_server.channel.surface import MediaKind
 from tool_server.channel.token_shelf import MemoryShelf, Shelf
-from tool_server.channel.tokens import Token, Tokens, of_corp, route_name
+from tool_server.channel.tokens import Token, Tokens, of_corp, route_name, uncounted
 from tool_server.channel.wecom_errors import (
     BUSY,
     QUOTA_FAULTS,
@@ -73,6 +73,7 @@ class WeComApi:
         *,
         timeout_s: float,
         shelf: Shelf | None = None,
+        token_fetched: Callable[[int], None] = uncounted,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -83,6 +84,7 @@ class WeComApi:
             shelf or MemoryShelf(),
             self.fetch_token,
             patience_s=timeout_s + LEASE_MARGIN_S,
+            fetched=token_fetched,
             clock=clock,
         )
 

@@ -11,10 +11,15 @@ from tool_server.access import Asker
 from tool_server.channel import memory, tickets
 from tool_server.channel.ending import add_pieces, give_up, settle
 from tool_server.channel.job import Job, LostLease, Piece, Stopped, Unfetched, update
+from tool_server.channel.leasing import free_message, take
 from tool_server.channel.ledger import UNFINISHED, note
-from tool_server.channel.schema import deliveries, messages
-from tool_server.channel.surface import Address
+from tool_server.channel.pictures import kept
+from tool_server.channel.schema import conversations, deliveries, given, messages
+from tool_server.channel.surface import Address, Picture
 from tool_server.database import Database
+
+# Documents of one conversation whose rights are looked at anew before each question.
+GIVEN = 1000
 
 
 class Work:
@@ -28,17 +33,34 @@ class Work:
         self._lease_s = lease_s
         self._ticket_ttl_s = ticket_ttl_s
 
-    def waiting(self, without: Collection[str] = (), *, quick: bool = False) -> bool:
+    def waiting(
+        self, without: Collection[str] = (), *, quick: bool = False, suspects: bool = True
+    ) -> bool:
         """Whether `lease` would find one; a cheap question before the write that it is."""
-        found = free_message(time.time(), without, quick)
+        found = free_message(time.time(), without, quick, suspects)
         return self._database.read(lambda db: db.scalar(found) is not None)
 
-    def lease(self, without: Collection[str] = (), *, quick: bool = False) -> Job | None:
+    def lease(
+        self, without: Collection[str] = (), *, quick: bool = False, suspects: bool = True
+    ) -> Job | None:
         """The message whose turn it is, of those that may be worked on now; one at a time per conversation.
 
-        `without` names accounts whose connection another process holds; `quick` asks for urgent and busy ones alone.
+        `without` names accounts whose connection another process holds; `quick` asks for urgent and busy ones alone,
+        without `suspects` those of which workers may have died are left.
         """
-        return self._database.write(lambda db: self._lease(db, without, quick))
+        leased = self.lease_some(1, without, quick=quick, suspects=suspects)
+        return leased[0] if leased else None
+
+    def lease_some(
+        self,
+        most: int,
+        without: Collection[str] = (),
+        *,
+        quick: bool = False,
+        suspects: bool = True,
+    ) -> list[Job]:
+        """Up to `most` of them, in their order, at most one suspect among them; many commits would take their time."""
+        return self._database.write(lambda db: self._lease(db, most, without, quick, suspects))
 
     def renew(self, ids: Collection[int]) -> None:
         """Keep the leases of the messages that this process works on."""
@@ -64,7 +86,7 @@ class Work:
             freed = (
                 sa.update(messages)
                 .where(UNFINISHED, messages.c.owner == owner)
-                .values(owner="", lease_until=0.0)
+                .values(owner="", lease_until=0.0, takeovers=messages.c.takeovers + 1)
                 .returning(messages.c.id)
             )
             held = list(db.scalars(freed))
@@ -75,9 +97,9 @@ class Work:
         return self._database.write(work)
 
     def run_started(
-        self, job: Job, *, task: str, message: str, conversation: str, again: str
+        self, job: Job, *, task: str, message: str, conversation: str, again: str, run: str = ""
     ) -> None:
-        """Dify has begun: keep its three ids before anything else is read. `again` says why it is not the first run."""
+        """Dify has begun: keep its ids before anything else is read. `again` says why it is not the first run."""
 
         def work(db: sa.Connection) -> None:
             update(
@@ -86,6 +108,7 @@ class Work:
                 dify_task=task,
                 dify_message=message,
                 dify_conversation=conversation,
+                dify_run=run,
                 model_runs=messages.c.model_runs + 1,
             )
             note(db, job.id, "run.started", dify_message=message, again=again)
@@ -100,14 +123,17 @@ class Work:
         bodies: Sequence[str],
         reply: bytes | None,
         dify: str,
+        pictures: Sequence[Picture] = (),
     ) -> str:
         """Store the answer and decide its mode: passive if it has a `reply` and a connection waits, else push.
 
         A message whose stream is still asked for keeps its mode.
 
-        Returns the mode. `dify` is the conversation to go on with, empty for none.
+        Returns the mode. `dify` is the conversation to go on with, empty for none. A stream carries the `pictures`.
         """
-        mode = self._database.write(lambda db: settle(db, job, answer, bodies, reply, dify))
+        mode = self._database.write(
+            lambda db: settle(db, job, answer, bodies, reply, dify, pictures)
+        )
         wake_nodes.notify(self._database, "web", str(job.id))
         return mode
 
@@ -202,6 +228,33 @@ class Work:
         """
         return self._database.write(lambda db: _fill_ticket(db, job, asker))
 
+    def given(self, job: Job) -> list[str]:
+        """Documents whose passages the conversation remembers that `job` would go on in; the newest, if many."""
+        conversation = sa.select(conversations.c.dify_id).where(
+            conversations.c.key == job.conversation, conversations.c.dify_id != ""
+        )
+        found = (
+            sa.select(given.c.document)
+            .join(messages, messages.c.id == given.c.message_id)
+            .where(
+                messages.c.account == job.account,
+                messages.c.user == job.user,
+                messages.c.dify_conversation == conversation.scalar_subquery(),
+            )
+            .order_by(given.c.message_id.desc())
+            .limit(GIVEN)
+        )
+        return self._database.read(lambda db: list(dict.fromkeys(db.scalars(found))))
+
+    def forget_conversation(self, job: Job) -> None:
+        """It remembers what its person may not see any more: the message begins a new one."""
+
+        def work(db: sa.Connection) -> None:
+            memory.begin_anew(db, job.conversation)
+            note(db, job.id, "rights.changed")
+
+        self._database.write(work)
+
     def understood(self, job: Job, question: str) -> None:
         """What a message without text turned out to ask; another lease need not find out again."""
 
@@ -264,6 +317,10 @@ class Work:
             for row in rows
         ]
 
+    def pictures(self, message_id: int) -> list[Picture]:
+        """What its stream was to carry."""
+        return self._database.read(lambda db: kept(db, message_id))
+
     def push_instead(self, message_id: int, bodies: Sequence[str]) -> bool:
         """Turn a passive reply that nobody fetched into a push; False if a connection was faster."""
 
@@ -293,16 +350,17 @@ class Work:
         )
         return self._database.read(lambda db: {row[0]: row[1] for row in db.execute(found)})
 
-    def _lease(self, db: sa.Connection, without: Collection[str], quick: bool) -> Job | None:
+    def _lease(
+        self, db: sa.Connection, most: int, without: Collection[str], quick: bool, suspects: bool
+    ) -> list[Job]:
         now = time.time()
-        message_id = db.scalar(free_message(now, without, quick).with_for_update(skip_locked=True))
-        if message_id is None:
-            return None
-        names = {"number": message_id, "by": self._owner, "until": now + self._lease_s}
-        row = db.execute(_TAKE, names).one()
-        note(db, message_id, "leased", owner=self._owner, fence=row.fence)
-        tickets.extend(db, row.ticket, now + self._ticket_ttl_s)
-        return Job(**row._mapping)
+        found = free_message(now, without, quick, suspects).limit(most)
+        jobs = take(db, found, by=self._owner, until=now + self._lease_s)
+        for job in jobs:
+            note(db, job.id, "leased", owner=self._owner, fence=job.fence)
+        if jobs:
+            tickets.extend(db, [job.ticket for job in jobs], now + self._ticket_ttl_s)
+        return jobs
 
 
 def _fill_ticket(db: sa.Connection, job: Job, asker: Asker) -> bool:
@@ -311,34 +369,6 @@ def _fill_ticket(db: sa.Connection, job: Job, asker: Asker) -> bool:
     if memory.keep_rights(db, job.conversation, tickets.digest(asker)):
         note(db, job.id, "rights.changed")
     return same
-
-
-_TAKE = (  # made once: building it costs more than running it
-    sa.update(messages)
-    .where(messages.c.id == sa.bindparam("number"))
-    .values(
-        owner=sa.bindparam("by"),
-        lease_until=sa.bindparam("until"),
-        fence=messages.c.fence + 1,
-        state=sa.case((messages.c.state == "received", "asking"), else_=messages.c.state),
-    )
-    .returning(*(messages.c[name] for name in Job.__dataclass_fields__))
-)
-
-
-def free_message(now: float, without: Collection[str], quick: bool) -> sa.Select[tuple[int]]:
-    """The next message that nobody works on, none of its conversation before it, in the order of their turns."""
-    earlier = messages.alias("earlier")
-    blocked = sa.exists().where(
-        earlier.c.conversation == messages.c.conversation,
-        earlier.c.waits_for == "worker",
-        earlier.c.id < messages.c.id,
-        earlier.c.turn > 0.0,
-    )
-    mine = sa.true() if not without else messages.c.account.not_in(without)
-    free = sa.and_(UNFINISHED, messages.c.next_at <= now, messages.c.lease_until <= now, mine)
-    turn = messages.c.turn == 0.0 if quick else sa.or_(messages.c.turn == 0.0, ~blocked)
-    return sa.select(messages.c.id).where(free, turn).order_by(messages.c.turn).limit(1)
 
 
 def _stop_conversation(db: sa.Connection, job: Job) -> list[Stopped]:

@@ -1,9 +1,7 @@
 """The worker process: leases messages, asks the Dify app, delivers the answers; the second half of the message path."""
 
 import os
-import secrets
 import signal
-import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,14 +21,17 @@ from tool_server.channel.erase import Eraser
 from tool_server.channel.job import Job, LostLease
 from tool_server.channel.kf.sessions import silence
 from tool_server.channel.leaders import Leaders
+from tool_server.channel.leasing import SUSPECT
 from tool_server.channel.measures import Metrics
-from tool_server.channel.people import Ages, People, no_bases
+from tool_server.channel.members import Members
+from tool_server.channel.people import Ages, People, no_bases, nothing_withheld
 from tool_server.channel.policy import Policy
 from tool_server.channel.pulls import Puller, Reader
 from tool_server.channel.push import Pusher
 from tool_server.channel.screen import NoScreen, Screen, Screens, ending
-from tool_server.channel.surface import Text
+from tool_server.channel.surface import Content, Picture, Text, words_of
 from tool_server.channel.surfaces import STREAMS, SURFACES
+from tool_server.channel.token_ages import token_ages
 from tool_server.channel.token_shelf import LedgerShelf
 from tool_server.channel.upkeep import Upkeep
 from tool_server.channel.vault import Vault
@@ -39,7 +40,7 @@ from tool_server.channel.work import Work
 from tool_server.database import Database, DatabaseAway
 from tool_server.heartbeats import Heartbeat
 from tool_server.knowledge.closed import ClosedBases
-from tool_server.owner import OwnerLock, is_dead
+from tool_server.owner import OwnerLock, is_dead, new_owner
 from tool_server.parent import follow_parent
 from tool_server.settings import Settings
 from tool_server.wake_nodes import Listener
@@ -49,6 +50,8 @@ log = structlog.get_logger()
 # Without a wake-up call the ledger is asked this often.
 POLL_S = 0.25
 SWEEP_S = 1.0
+# Of many that wait a worker takes some with one commit, and leaves the others to those beside it.
+LEASED_AT_ONCE = 8
 # Beyond the slots: for messages that are answered at once, however long the others take.
 QUICK_SLOTS = 2
 
@@ -69,8 +72,8 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._owners = settings.run_dir / "workers"
+        self._owner = new_owner(self._owners)
         self._lock = OwnerLock(self._owners, self._owner)
         self._bell = wake.Bell(settings.run_dir, "worker")
         self._database = Database.open(settings)
@@ -80,12 +83,14 @@ class Worker:
             lease_s=settings.channel_lease_s,
             ticket_ttl_s=settings.channel_ticket_ttl_s,
         )
+        self._metrics = Metrics()
         vault = Vault.open(settings.data_dir)
         self._accounts = Accounts(self._database, vault, settings.channel_dify_hosts)
         self._api = WeComApi(
             settings.channel_wecom_url,
             timeout_s=settings.channel_wecom_timeout_s,
             shelf=LedgerShelf(self._database, vault),
+            token_fetched=self._metrics.token_fetched,
         )
         self._closed = ClosedBases(settings) if settings.knowledge_enabled else None
         self._people = People(
@@ -94,9 +99,18 @@ class Worker:
             Ages.of(settings),
             self._api,
             closed=self._closed or no_bases,
+            withheld=self._closed.withheld if self._closed else nothing_withheld,
         )
         self._policy = Policy(self._database, self._people)
-        self._metrics = Metrics()
+        self._connections = Connections(
+            settings,
+            self._database,
+            self._accounts,
+            self._work,
+            Leaders(self._database, self._owner, self._owners, lease_s=settings.channel_lease_s),
+            Members(self._database, self._owner, self._owners, lease_s=settings.channel_lease_s),
+            SocketMetrics(self._metrics.registry),
+        )
         self._asking = Asking.open(
             settings,
             database=self._database,
@@ -106,17 +120,10 @@ class Worker:
             people=self._people,
             policy=self._policy,
             metrics=self._metrics,
+            apart={BOT_SOCKET: self._connections},
         )
         self._composer = self._asking.composer
-        self._upkeep = Upkeep(settings, self._accounts, self._metrics.registry)
-        self._connections = Connections(
-            settings,
-            self._database,
-            self._accounts,
-            self._work,
-            Leaders(self._database, self._owner, self._owners, lease_s=settings.channel_lease_s),
-            SocketMetrics(self._metrics.registry),
-        )
+        self._upkeep = Upkeep(settings, self._database, self._accounts, self._metrics.registry)
         self._pusher = Pusher(
             self._work,
             self._api,
@@ -178,6 +185,7 @@ class Worker:
             except DatabaseAway as error:
                 log.warning("database.away", reason=str(error))
             self._bell.wait(POLL_S)
+            self._bell.drain()
         keeper.join()
         sender.join()
         puller.join()
@@ -187,12 +195,15 @@ class Worker:
         slots = self._settings.channel_worker_slots
         while (taken := len(self._active)) < slots + QUICK_SLOTS:
             quick, without = taken >= slots, self._connections.not_ours()
-            if not self._work.waiting(without, quick=quick):
+            suspects = all(job.takeovers < SUSPECT for job in list(self._active.values()))
+            if not self._work.waiting(without, quick=quick, suspects=suspects):
                 return
-            if (job := self._work.lease(without, quick=quick)) is None:
+            free = min(LEASED_AT_ONCE, slots + (QUICK_SLOTS if quick else 0) - taken)
+            if not (jobs := self._work.lease_some(free, without, quick=quick, suspects=suspects)):
                 return
-            self._active[job.id] = job
-            self._pool.submit(self._slot, job)
+            for job in jobs:
+                self._active[job.id] = job
+                self._pool.submit(self._slot, job)
 
     def _slot(self, job: Job) -> None:
         """One message in one thread: the rim where every fault of the work is logged once."""
@@ -226,6 +237,11 @@ class Worker:
         if account is None:
             self._work.give_up(job, "its account was removed")
             return
+        if job.takeovers >= self._settings.channel_takeovers:
+            log.error("message.poisonous", message=job.id, takeovers=job.takeovers)
+            self._metrics.poisonous.inc()
+            self._pusher.give_up(job, account, f"{job.takeovers} workers died of it")
+            return
         if job.state == "asking":
             if reason := self._silence(job, account):
                 self._work.set_aside(job, reason)
@@ -243,7 +259,7 @@ class Worker:
 
     def _screen(self, job: Job, account: Account) -> Screen:
         if account.surface == BOT_SOCKET:
-            return self._connections.screen(job, account)
+            return self._connections.screen(job, account) or NoScreen()
         return self._screens.open(job) if account.surface in STREAMS else NoScreen()
 
     def _settle(self, job: Job, account: Account, composed: Composed, screen: Screen) -> str:
@@ -259,13 +275,14 @@ class Worker:
                 composed = Composed([Text(ending(screen.shown, text))])
             case [Text(text)] if surface.LIMITS.first != "push" and account.passive:
                 reply = surface.seal_reply(account, job.address, text, now=time.time())
-        texts = [content.text for content in composed.contents if isinstance(content, Text)]
+        texts = [said for content in composed.contents if (said := words_of(content))]
         mode = self._work.settle(
             job,
             "\n\n".join(texts),
             bodies=surface.bodies(account, job.address, composed.contents, message_id=job.id),
             reply=reply,
             dify=composed.conversation,
+            pictures=[one for one in composed.contents if isinstance(one, Picture)],
         )
         wake.ring(self._settings.run_dir, "web", str(job.id))
         self._metrics.answers.labels(mode).inc()
@@ -295,7 +312,8 @@ class Worker:
             if account is None:
                 continue
             make = SURFACES[account.surface].bodies
-            bodies = make(account, lost.address, [Text(lost.answer)], message_id=lost.id)
+            contents: list[Content] = [Text(lost.answer), *self._work.pictures(lost.id)]
+            bodies = make(account, lost.address, contents, message_id=lost.id)
             if self._work.push_instead(lost.id, bodies):
                 log.warning("passive.unfetched", message=lost.id)
                 wake.ring(self._settings.run_dir, "worker")
@@ -307,4 +325,5 @@ class Worker:
             return {"active": len(self._active), "database": "away"}
         self._metrics.queue.set(sum(counts.values()))
         self._metrics.streams.set(self._screens.count())
+        self._metrics.show_ages(token_ages(self._database, self._accounts.everything()))
         return {"active": len(self._active), "unfinished": counts, "connections": connections}

@@ -158,6 +158,13 @@ class Catalogue:
         found = _DOCUMENTS.where(documents.c.id.in_(ids), documents.c.digest != WITHDRAWN)
         return self._database.read(lambda db: {row.id: _document(row) for row in db.execute(found)})
 
+    def at(self, url: str, most: int) -> list[StoredDocument]:
+        """The first `most` documents whose address this is."""
+        found = _DOCUMENTS.where(documents.c.url == url, documents.c.digest != WITHDRAWN)
+        return self._database.read(
+            lambda db: [_document(row) for row in db.execute(found.limit(most))]
+        )
+
     def retired_of(self, ids: Collection[str]) -> list[str]:
         """Ids of the passages that older versions of these documents had, as far as they are still kept."""
         old = passages.c.document_id.in_(ids), passages.c.retired_at.is_not(None)

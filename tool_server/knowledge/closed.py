@@ -1,9 +1,10 @@
-"""Which bases are closed to a person, as a digest: the channel ends a conversation when it changes.
+"""Which bases are closed to a person, as a digest, and whether documents are: the channel then ends a conversation.
 
-A base that is closed to somebody later must not come back to them by what their conversation remembers.
+What is closed to somebody later must not come back to them by what their conversation remembers.
 """
 
 import hashlib
+from collections.abc import Collection
 
 from tool_server.access import Asker
 from tool_server.knowledge.catalogue import Catalogue
@@ -23,6 +24,13 @@ class ClosedBases:
         profiles = self._catalogue.profiles().items()
         closed = sorted(name for name, at in profiles if not sees(rights, at.access))
         return hashlib.sha256("/".join(closed).encode()).hexdigest() if closed else ""
+
+    def withheld(self, asker: Asker, documents: Collection[str]) -> bool:
+        """Whether one of these documents has a list of its own that is closed to them; one that is gone has none."""
+        if not documents:
+            return False
+        rights, found = rights_of(asker), self._catalogue.documents(documents)
+        return any(not sees(rights, document.access) for document in found.values())
 
     def close(self) -> None:
         self._catalogue.close()

@@ -9,7 +9,7 @@ from tool_server.auth import Keys
 from tool_server.errors import NotFound
 from tool_server.knowledge.document import StoredDocument
 from tool_server.knowledge.identity import Identified
-from tool_server.knowledge.open_to_all import EVERYBODY, NoteRestricted, to_nobody
+from tool_server.knowledge.open_to_all import EVERYBODY, NoteGiven, to_nobody
 from tool_server.knowledge.page import content_security_policy, not_found, render
 from tool_server.knowledge.present import clean_line, page_of
 from tool_server.knowledge.rights import ResolveTicket, sees
@@ -32,7 +32,7 @@ def blueprint(
     knowledge: Knowledge,
     keys: Keys,
     resolve_ticket: ResolveTicket,
-    note_restricted: NoteRestricted = to_nobody,
+    note_given: NoteGiven = to_nobody,
 ) -> Blueprint:
     """`/knowledge/document` with a key of the scope `knowledge`; `/knowledge/documents/<id>` for everybody."""
     routes = Blueprint("documents", __name__, url_prefix="/knowledge")
@@ -45,8 +45,8 @@ def blueprint(
         asked = DocumentRequest.model_validate(request.get_json(force=True, silent=True))
         rights = asked.rights(key, resolve_ticket)
         document = seen(knowledge, asked.document_id, rights)
-        if asked.ticket and not _is_open(knowledge, document):
-            note_restricted(asked.ticket)
+        if asked.ticket:
+            note_given(asked.ticket, [document.id], closed=not _is_open(knowledge, document))
         limit = min(asked.limit or most, most)
         window = window_of(knowledge.catalogue, document.id, asked.offset, limit)
         return jsonify(

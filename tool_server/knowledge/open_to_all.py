@@ -1,16 +1,20 @@
 """Whether everybody may see what was found; if not, the channel keeps the answer from others. For the routes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from tool_server.knowledge.question import Passage
 from tool_server.knowledge.rights import PUBLIC, sees
 from tool_server.knowledge.search import Knowledge
 
-# Told the ticket under which something was given out that not everybody may see.
-type NoteRestricted = Callable[[str], None]
+
+class NoteGiven(Protocol):
+    """Told under which ticket passages of which documents are given out, and whether not everybody may see them."""
+
+    def __call__(self, ticket: str, documents: Collection[str], *, closed: bool) -> None: ...
 
 
-def to_nobody(ticket: str) -> None:
+def to_nobody(ticket: str, documents: Collection[str], *, closed: bool) -> None:
     """For knowledge without a channel."""
 
 

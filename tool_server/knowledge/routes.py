@@ -12,7 +12,7 @@ from tool_server.knowledge.asking import Asking
 from tool_server.knowledge.filters import parse
 from tool_server.knowledge.identity import Identified
 from tool_server.knowledge.jobs import routes as jobs
-from tool_server.knowledge.open_to_all import NoteRestricted, open_to_all, to_nobody
+from tool_server.knowledge.open_to_all import NoteGiven, open_to_all, to_nobody
 from tool_server.knowledge.question import Mode, Question
 from tool_server.knowledge.rights import PUBLIC, ResolveTicket
 
@@ -49,7 +49,7 @@ def blueprint(
     asking: Asking,
     keys: Keys,
     resolve_ticket: ResolveTicket,
-    note_restricted: NoteRestricted = to_nobody,
+    note_given: NoteGiven = to_nobody,
 ) -> Blueprint:
     """`/knowledge/…`: to search with a key of the scope `knowledge`, to change with one of the scope `editor`."""
     routes = Blueprint("knowledge", __name__, url_prefix="/knowledge")
@@ -63,8 +63,10 @@ def blueprint(
         question = asked.question(rights, conditions=settings.knowledge_filter_conditions)
         known = bool(asked.ticket) and rights != {PUBLIC}
         result = asking.search(question, door="search", asker_known=known)
-        if asked.ticket and not open_to_all(asking.knowledge, result.passages):
-            note_restricted(asked.ticket)
+        if asked.ticket and result.passages:
+            documents = {passage.document_id for passage in result.passages}
+            closed = not open_to_all(asking.knowledge, result.passages)
+            note_given(asked.ticket, documents, closed=closed)
         return jsonify(result.as_json())
 
     routes.register_blueprint(jobs.blueprint(asking.knowledge, keys))

@@ -1,9 +1,6 @@
 """Whether a bot's connection works, asked when its account is saved or tested; never at the cost of a running one."""
 
 import asyncio
-import os
-import secrets
-import socket
 import time
 
 from websockets.exceptions import WebSocketException
@@ -21,7 +18,7 @@ from tool_server.channel.leaders import Leaders, Standing, standings
 from tool_server.channel.ledger import Ledger
 from tool_server.channel.surfaces import wecom_bot_socket
 from tool_server.database import Database
-from tool_server.owner import OwnerLock
+from tool_server.owner import OwnerLock, new_owner
 from tool_server.settings import Settings
 
 # A running worker has noticed by then what was saved …
@@ -52,6 +49,10 @@ def advice(standing: Standing) -> str:
     match standing.state:
         case "up" if standing.led:
             return ""
+        case "up" | "connecting" if not standing.led:
+            return "No worker holds this bot's connection any more: does one run?"
+        case "connecting":
+            return "A worker connects this bot just now."
         case "kicked":
             return (
                 "Somebody else has connected this bot, so we stay away. Stop the other program, then"
@@ -79,8 +80,8 @@ def _of_worker(database: Database, name: str) -> str:
 
 def _try(settings: Settings, database: Database, name: str, account: WeComBotSocket) -> str:
     """Connect for a moment, as the account's leader: no worker can do so meanwhile."""
-    owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     locks = settings.run_dir / "workers"
+    owner = new_owner(locks)
     lock = OwnerLock(locks, owner)
     leaders = Leaders(database, owner, locks, lease_s=settings.channel_lease_s)
     try:

@@ -23,6 +23,7 @@ from tool_server.channel.bot_socket.upload import upload
 from tool_server.channel.job import Job
 from tool_server.channel.leaders import Leaders, standings
 from tool_server.channel.ledger import Ledger
+from tool_server.channel.members import Members
 from tool_server.channel.push import NotConnected
 from tool_server.channel.surface import MediaKind
 from tool_server.channel.surfaces import wecom_bot_socket as surface
@@ -47,6 +48,7 @@ class Connections:
         accounts: Accounts,
         work: Work,
         leaders: Leaders,
+        members: Members,
         metrics: SocketMetrics,
     ) -> None:
         self._settings = settings
@@ -62,7 +64,7 @@ class Connections:
             metrics.frames,
             settings.channel_bot_inbox,
         )
-        self._tender = Tender(settings, accounts, leaders, metrics, desk, self._loop)
+        self._tender = Tender(settings, accounts, leaders, members, metrics, desk, self._loop)
         self._lock = threading.Lock()
         self._screens: dict[str, SocketScreen] = {}  # by req_id
 
@@ -88,10 +90,12 @@ class Connections:
         """How all long connections stand, those that others hold too, for the heartbeat."""
         return {one.account: one.state for one in standings(self._database, self._tender.names)}
 
-    def screen(self, job: Job, account: Account) -> SocketScreen:
-        """Where the growing answer of `job` is shown."""
+    def screen(self, job: Job, account: Account) -> SocketScreen | None:
+        """Where the growing answer of `job` is shown; None where its message opened no stream."""
         bot = surface.of_bot(account)
         handle = surface.Handle.read(job.handle)
+        if not handle.stream:
+            return None
 
         async def send(content: str) -> Ack:
             frame = Frame(surface.RESPOND, handle.req_id, surface.growing(handle, content))

@@ -22,6 +22,7 @@ from tool_server.channel.bot_socket.inbox import Desk, Inbox
 from tool_server.channel.bot_socket.line import Away, Hooks, Line
 from tool_server.channel.bot_socket.metrics import SocketMetrics
 from tool_server.channel.leaders import Leaders, State
+from tool_server.channel.members import Members
 from tool_server.database import DatabaseAway
 from tool_server.settings import Settings
 
@@ -33,6 +34,8 @@ TEND_S = 0.25
 # Leases are renewed after this share of their time; after the second share without success nobody connects for us.
 RENEW_SHARE = 0.2
 TRUST_SHARE = 0.8
+# A worker that has just come, or gone, moves no connection before this time.
+EVEN_AFTER_S = 5.0
 # What a line may take to say goodbye, and to write down what it has received.
 CLOSE_S = 3.0
 # States after which only a person can help.
@@ -67,6 +70,7 @@ class Tender:
         settings: Settings,
         accounts: Accounts,
         leaders: Leaders,
+        members: Members,
         metrics: SocketMetrics,
         desk: Desk,
         loop: asyncio.AbstractEventLoop,
@@ -74,6 +78,7 @@ class Tender:
         self._settings = settings
         self._accounts = accounts
         self._leaders = leaders
+        self._members = members
         self._metrics = metrics
         self._desk = desk
         self._loop = loop
@@ -81,6 +86,7 @@ class Tender:
         self._led: dict[str, _Led] = {}
         self._names: frozenset[str] = frozenset()
         self._renewed_at = time.monotonic()
+        self._uneven_since: float | None = None
         self._said: queue.SimpleQueue[_Said | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="bot-tender", daemon=True)
 
@@ -92,6 +98,7 @@ class Tender:
     def start(self) -> None:
         """Know which accounts there are, then go on in the background."""
         self._names = frozenset(self._accounts.names_of(SURFACE))
+        self._members.stay()
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._guard(), self._loop)
 
@@ -102,6 +109,8 @@ class Tender:
         for name in list(self._led):
             with suppress(DatabaseAway):  # then the lock of a process that ended says so
                 self._drop(name, release=True)
+        with suppress(DatabaseAway):
+            self._members.leave()
 
     def up(self) -> set[str]:
         """Accounts that are connected here."""
@@ -145,14 +154,34 @@ class Tender:
             gone = led.task.done() and not led.line.given_up
             if gone or account is None or not _same_login(account, led.line.account):
                 self._drop(name, release=True)
+        share = self._share(len(wanted))
+        self._even_out(share)
         for name, account in wanted.items():
-            if name in self._led or len(self._led) >= self._settings.channel_bot_connections:
+            if name in self._led or len(self._led) >= share:
                 continue
             fence = self._leaders.take(name)
             if fence is not None:
                 log.info("leader.taken", account=name, fence=fence)
                 self._metrics.leaderships.inc()
                 self._led[name] = self._wait(self._open(name, fence, account))
+
+    def _share(self, accounts: int) -> int:
+        if not accounts:
+            return 0
+        return min(self._settings.channel_bot_connections, self._members.share(accounts))
+
+    def _even_out(self, share: int) -> None:
+        """Who leads more than its share for a while lets one go at a time; another worker connects it at once."""
+        if len(self._led) <= share:
+            self._uneven_since = None
+            return
+        now = time.monotonic()
+        if self._uneven_since is None:
+            self._uneven_since = now
+        elif now - self._uneven_since > EVEN_AFTER_S:
+            name = next(reversed(self._led))
+            log.info("leader.shared", account=name)
+            self._drop(name, release=True)
 
     def _wanted(self) -> dict[str, WeComBotSocket]:
         """The accounts to be connected; no two have one bot (`Accounts.save` refuses that)."""
@@ -169,6 +198,7 @@ class Tender:
         now = time.monotonic()
         if now - self._renewed_at < self._settings.channel_lease_s * RENEW_SHARE:
             return
+        self._members.stay()
         kept = self._leaders.renew({name: led.fence for name, led in self._led.items()})
         self._renewed_at = now
         for name in set(self._led) - kept:

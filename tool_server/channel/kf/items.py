@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 
 from tool_server.channel import wxxml
 from tool_server.channel.account import WeComKf
+from tool_server.channel.feedback import KEYS
 from tool_server.channel.surface import Incoming, Media, MediaKind
 
 CUSTOMER, SYSTEM, SERVICER = 3, 4, 5
@@ -103,7 +104,7 @@ def _incoming(name: _Name, kind: str, **more: Any) -> Incoming:
 
 
 def _message(name: _Name, body: Mapping[str, Any]) -> Incoming:
-    """A customer's message. A click in a menu is a text: what stands on the item."""
+    """A customer's message. A click in a menu is a text: what stands on the item; on a thumb it is one."""
     kind = _text(body.get("msgtype"))
     content = body.get(kind)
     fields = content if isinstance(content, dict) else {}
@@ -111,8 +112,18 @@ def _message(name: _Name, body: Mapping[str, Any]) -> Incoming:
         ref = _text(fields.get("media_id"))
         return _incoming(name, kind, media=(Media(MEDIA[kind], ref),) if ref else ())
     if kind == "text":
+        if thumb := _thumb(_text(fields.get("menu_id"))):
+            return _incoming(name, "event", event="feedback", data=thumb)
         return _incoming(name, kind, text=_text(fields.get("content")))
     return _incoming(name, kind or "unknown", text=_described(kind, fields))
+
+
+def _thumb(menu_id: str) -> str:
+    """The data of a thumb, as `feedback.read` takes it, where an item of that name was pressed; else empty."""
+    key, slash, task = menu_id.partition("/")
+    if not slash or not task or key not in KEYS:
+        return ""
+    return json.dumps({"TaskId": task, "EventKey": key})
 
 
 def _described(kind: str, fields: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tool_server.channel import reply_card
 from tool_server.channel.surface import Incoming, Media, MediaKind, Refused
 
 # The platform's events by the names that `kinds` knows.
@@ -85,6 +86,8 @@ def _content(kind: str, body: Mapping[str, object]) -> _Content:
             inner = part.get(name)  # the data lies inside, or flat
             data = inner if isinstance(inner, dict) else part
             data_json = _storable(json.dumps(data, ensure_ascii=False))
+            if asks := reply_card.asked_by(_text(data, "event_key")):
+                return _Content(asks, "click", data_json)
             return _Content(event=EVENTS.get(name, name), data=data_json)
         case _:
             return _Content(media=_media(kind, body))

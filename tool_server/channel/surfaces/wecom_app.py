@@ -8,12 +8,13 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 
-from tool_server.channel import card, envelope, wxxml
+from tool_server.channel import card, envelope, reply_card, wxxml
 from tool_server.channel.account import Account, WeComApp
 from tool_server.channel.surface import (
     Address,
     Api,
     Callback,
+    Card,
     Content,
     File,
     Incoming,
@@ -27,12 +28,13 @@ from tool_server.channel.surface import (
 
 # A text has 2048 bytes, the rest is cut silently (90236).
 LIMITS = Limits(piece_bytes=2048, number_bytes=16, first="passive", markup="subset")
+PRESSED = "template_card_event"
 # What the channel calls the events that it looks at (90240).
 EVENTS = {
     "subscribe": "enter",
     "enter_agent": "enter",
     "click": "click",
-    "template_card_event": "card",
+    PRESSED: "card",
 }
 # The platform drops the same request to the same user within this time (90236: default 1800 s, at most 4 hours).
 DUPLICATE_WINDOW_S = 1800
@@ -66,7 +68,12 @@ def seal_reply(account: Account, to: Address, text: str, *, now: float) -> bytes
 
 
 def bodies(
-    account: Account, to: Address, contents: Sequence[Content], *, message_id: int
+    account: Account,
+    to: Address,
+    contents: Sequence[Content],
+    *,
+    message_id: int,
+    first: int = 1,
 ) -> list[str]:
     """The JSON of each message/send. A retry sends exactly these bytes, so that the platform can drop it."""
     app = of_app(account)
@@ -96,6 +103,8 @@ def _body(app: WeComApp, to: Address, content: Content, message_id: int) -> str:
             part = {"msgtype": kind, kind: {"media_id": media_id}}
         case Thumbs(task, language):
             part = {"msgtype": "template_card", "template_card": card.thumbs(task, language)}
+        case Card():
+            part = reply_card.of_app(content)
     body = {
         "touser": to.user,
         **part,
@@ -114,13 +123,14 @@ def _incoming(account: WeComApp, fields: Mapping[str, str]) -> Incoming:
     # Events have no MsgId: their sender and time stand in for it (90240).
     platform_id = fields.get("MsgId") or f"{user}-{sent_at}-{fields.get('Event', '')}"
     event = fields.get("Event", "").lower()[:32]
+    asks = reply_card.asked_by(fields.get("EventKey", "")) if event == PRESSED else ""
     return Incoming(
         dedupe_key=f"{account.corp_id}/{account.agent_id}/{platform_id}"[:200],
         platform_id=platform_id[:64],
         user=user[:128],
         kind=kind[:32],
-        event=EVENTS.get(event, event),
-        text=_text(kind, event, fields),
+        event="click" if asks else EVENTS.get(event, event),
+        text=asks or _text(kind, event, fields),
         sent_at=int(sent_at),
         data=_event_data(fields) if kind == "event" else "",
         media=_media(kind, fields),

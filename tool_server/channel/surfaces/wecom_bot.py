@@ -3,6 +3,8 @@
 Limits: developer.work.weixin.qq.com, documents 100719, 101031, 101033 and 101138.
 """
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +19,7 @@ from tool_server.channel.surface import (
     Content,
     Incoming,
     Limits,
+    Picture,
     Received,
     Refresh,
     Refused,
@@ -28,7 +31,13 @@ from tool_server.channel.wecom_api import SendError
 
 # One content of at most 20,480 bytes (101031): the stream carries it, or the message's one active reply (101138).
 LIMITS = Limits(
-    piece_bytes=20480, number_bytes=16, first="stream", markup="full", pieces=1, stream_s=360.0
+    piece_bytes=20480,
+    number_bytes=16,
+    first="stream",
+    markup="full",
+    pieces=1,
+    stream_s=360.0,
+    stream_pictures=10,
 )
 # Ids of streams are our own, 32 hex digits.
 STREAM_CHARACTERS = 64
@@ -59,6 +68,8 @@ def stream_reply(shown: Shown) -> bytes:
     }
     if shown.first:
         stream["feedback"] = {"id": shown.stream}
+    if shown.pictures:
+        stream["msg_item"] = [_item(picture.data) for picture in shown.pictures]
     return _json({"msgtype": "stream", "stream": stream})
 
 
@@ -77,11 +88,18 @@ def enclose(account: Account, callback: Callback, reply: bytes, *, now: float) -
 
 
 def bodies(
-    account: Account, to: Address, contents: Sequence[Content], *, message_id: int
+    account: Account,
+    to: Address,
+    contents: Sequence[Content],
+    *,
+    message_id: int,
+    first: int = 1,
 ) -> list[str]:
-    """One request: a message may be answered actively once. Pictures by webhook have no upload; texts only."""
+    """One request: a message may be answered actively once. It carries no pictures, but links to them."""
     texts = [content.text for content in contents if isinstance(content, Text)]
-    text = fit("\n\n".join(texts), LIMITS.piece_bytes)
+    links = [_link(content) for content in contents if isinstance(content, Picture)]
+    foot = "".join(f"\n\n{link}" for link in links)
+    text = fit("\n\n".join(texts), LIMITS.piece_bytes - len(foot.encode())) + foot
     url = read_object(to.handle).get("response_url", "") if to.handle else ""
     request = {"url": url, "body": {"msgtype": "markdown", "markdown": {"content": text}}}
     return [_json(request).decode()]
@@ -122,6 +140,17 @@ def _incoming(account: WeComBot, body: Mapping[str, object]) -> Incoming:
         media=tuple(replace(media, key=media.key or key) for media in incoming.media),
         handle=json.dumps({"response_url": url}) if url else "",
     )
+
+
+def _item(picture: bytes) -> dict[str, object]:
+    """As a finished stream carries it: at most ten, each of at most 10 MB before base64 (101031)."""
+    md5 = hashlib.md5(picture, usedforsecurity=False).hexdigest()
+    image = {"base64": base64.b64encode(picture).decode(), "md5": md5}
+    return {"msgtype": "image", "image": image}
+
+
+def _link(picture: Picture) -> str:
+    return f"[{picture.name}]({picture.url.replace(')', '%29')})"
 
 
 def _stream_id(body: Mapping[str, object]) -> str:

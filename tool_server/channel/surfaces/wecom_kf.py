@@ -10,12 +10,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tool_server.channel import envelope, wxxml
+from tool_server.channel import envelope, reply_card, wxxml
 from tool_server.channel.account import Account, WeComKf
 from tool_server.channel.surface import (
     Address,
     Api,
     Callback,
+    Card,
+    Choices,
     Content,
     File,
     HandOver,
@@ -25,13 +27,20 @@ from tool_server.channel.surface import (
     Received,
     Refused,
     Text,
+    Thumbs,
+    words_of,
 )
 from tool_server.channel.wecom_api import SendError
+from tool_server.words import say
 
 # Five messages to one of the customer's; a text's length is not documented.
-LIMITS = Limits(piece_bytes=2048, number_bytes=16, first="push", markup="plain", pieces=5)
+LIMITS = Limits(
+    piece_bytes=2048, number_bytes=16, first="push", markup="plain", pieces=5, choices=10
+)
 REPLY_S = 48 * 3600
 WELCOME_S = 20
+# Bytes of a menu's text and of one item; what is longer is a text.
+MENU_TEXT_BYTES, MENU_ITEM_BYTES = 1024, 128
 POOL, HUMAN = 2, 3
 MSGID_CHARACTERS = 32
 TIME = re.compile(r"[0-9]{1,12}")
@@ -73,18 +82,19 @@ def bodies(
     contents: Sequence[Content],
     *,
     message_id: int,
+    first: int = 1,
 ) -> list[str]:
     """One call each: its path, its request, and until when it makes sense; a retry sends exactly this request."""
     kf, handle = of_kf(account), _Handle.of(to)
     if handle.welcome_code:
-        welcome = [content for content in contents if isinstance(content, Text)][:1]
-        return [_welcome(handle, text) for text in welcome]
+        welcome = [content for content in contents if isinstance(content, Text | Choices)][:1]
+        return [_welcome(handle, said) for said in welcome]
     calls = []
-    for ordinal, content in enumerate(contents, start=1):
+    for ordinal, content in enumerate(contents, start=first):
         match content:
             case HandOver():
                 calls.append(_trans(kf, to, handle))
-            case Text() | File():
+            case Text() | File() | Choices() | Thumbs() | Card():
                 calls.append(_message(to, handle, content, ordinal))
     return calls
 
@@ -126,7 +136,10 @@ class _Handle:
         return cls(**json.loads(to.handle))
 
 
-def _message(to: Address, handle: _Handle, content: Text | File, ordinal: int) -> str:
+type _Sent = Text | File | Choices | Thumbs | Card
+
+
+def _message(to: Address, handle: _Handle, content: _Sent, ordinal: int) -> str:
     request = {
         "touser": to.user,
         "open_kfid": handle.open_kfid,
@@ -136,9 +149,9 @@ def _message(to: Address, handle: _Handle, content: Text | File, ordinal: int) -
     return _call(SEND, request, until=handle.sent_at + REPLY_S)
 
 
-def _welcome(handle: _Handle, text: Text) -> str:
-    msgid = _msgid(handle, 1, repr(text))
-    request = {"code": handle.welcome_code, "msgid": msgid, **_part(text)}
+def _welcome(handle: _Handle, said: Text | Choices) -> str:
+    msgid = _msgid(handle, 1, repr(said))
+    request = {"code": handle.welcome_code, "msgid": msgid, **_part(said)}
     return _call(WELCOME, request, until=handle.sent_at + WELCOME_S)
 
 
@@ -150,12 +163,36 @@ def _trans(kf: WeComKf, to: Address, handle: _Handle) -> str:
     return _call(TRANS, request, until=handle.sent_at + REPLY_S)
 
 
-def _part(content: Text | File) -> dict[str, object]:
+def _part(content: _Sent) -> dict[str, object]:
     match content:
-        case Text(text):
-            return {"msgtype": "text", "text": {"content": wxxml.clean(text)}}
+        case Choices(text, heading, questions) if _fits(content):
+            items = {f"ask/{number}": question for number, question in enumerate(questions)}
+            return _menu(f"{text}\n\n{heading}", items)
+        case Text() | Choices():
+            return {"msgtype": "text", "text": {"content": wxxml.clean(words_of(content))}}
+        case Thumbs(task, language):
+            items = {f"like/{task}": say("thumb_up", language)}
+            items[f"dislike/{task}"] = say("thumb_down", language)
+            return _menu(say("was_it_good", language), items)
         case File(kind, media_id):
             return {"msgtype": kind, kind: {"media_id": media_id}}
+        case Card():
+            return reply_card.of_kf(content)
+
+
+def _menu(text: str, items: Mapping[str, str]) -> dict[str, object]:
+    """A text with items to press, at most ten (94677); a press comes back as a text with its item's id."""
+    clicks = [
+        {"type": "click", "click": {"id": name, "content": wxxml.clean(said)}}
+        for name, said in items.items()
+    ]
+    return {"msgtype": "msgmenu", "msgmenu": {"head_content": wxxml.clean(text), "list": clicks}}
+
+
+def _fits(said: Choices) -> bool:
+    text = f"{said.text}\n\n{said.heading}"
+    items = (len(question.encode()) <= MENU_ITEM_BYTES for question in said.questions)
+    return len(text.encode()) <= MENU_TEXT_BYTES and all(items)
 
 
 def _msgid(handle: _Handle, ordinal: int, content: str) -> str:
