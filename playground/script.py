@@ -23,6 +23,8 @@ NOT_COVERED = "公司股票代码是多少？"
 REFUSALS = ("没有", "not cover", "no answer")
 MEASURED = 20
 SLOW_S = 5.0
+BOT_USER = "lina"
+BOT_S = 10.0
 
 
 class Failed(Exception):
@@ -37,6 +39,7 @@ def play(stage: Stage, console: Console) -> None:
         ("A question that the handbook does not cover", ask_uncovered),
         ("The same question twice", ask_twice),
         ("A slow run: the answer arrives by push", ask_slowly),
+        ("An AI bot: the answer grows in one bubble", ask_bot),
         ("The platform delivers one message three times", deliver_copies),
         ("A forged callback", forge),
         (f"{MEASURED} messages one after the other", measure),
@@ -74,6 +77,23 @@ def ask_twice(stage: Stage, console: Console) -> None:
     first = _converse(stage, console, USER, question)
     second = _converse(stage, console, USER, question)
     _must(first["text"] == second["text"], "two answers to one question differ")
+
+
+def ask_bot(stage: Stage, console: Console) -> None:
+    question, fact, _ = COVERED[0]
+    stage.send_bot(BOT_USER, question)
+    after, shown = 0, list[str]()
+    while True:
+        seen = stage.seen(BOT_USER, after=after, wait_s=BOT_S)
+        _must(bool(seen), f"the answer did not come to its end: {shown}")
+        entry = seen[-1]
+        after = entry["changed"]
+        shown.append(entry["text"])
+        if entry["finish"]:
+            break
+    _must(fact in shown[-1], f"{question} → {fact} expected: {shown[-1]}")
+    grown = ", ".join(str(len(text)) for text in shown)
+    console.print(f"   {question} → characters seen as it grew: {grown}")
 
 
 def ask_slowly(stage: Stage, console: Console) -> None:

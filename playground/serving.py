@@ -3,9 +3,13 @@
 import json
 import signal
 import threading
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 CLOSE_S = 0.05  # how long a server may take to notice that it is to close
 
@@ -15,6 +19,10 @@ class Handler(WSGIRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+
+    def make_environ(self) -> "WSGIEnvironment":
+        """With all headers as they came: WSGI leaves out those with `_` in their name."""
+        return {**super().make_environ(), "playground.headers": list(self.headers.items())}
 
     def log(self, *_: object, **__: object) -> None:
         """No line per request."""

@@ -9,13 +9,18 @@ from typing import Any
 import click
 from flask import Flask
 
+from playground.dify.api import PING_S
+from playground.dify.calls import Callees
+from playground.dify.datasets import Datasets
+from playground.dify.door import endpoint_blueprint
+from playground.dify.models import Models, OtherModel
 from playground.dify.packages import Packages
 from playground.dify.plugin import PluginError
-from playground.dify.routes import control_blueprint, endpoint_blueprint
+from playground.dify.routes import control_blueprint
 from playground.dify.runs import Runs
 from playground.dify.service_api import blueprint
 from playground.dify.store import Store
-from playground.dify.workflow import Workflow, WorkflowError
+from playground.dify.workflow import Changes, Workflow, WorkflowError
 from playground.processes import free_ports
 from playground.serving import Server, run_until_stopped
 
@@ -46,13 +51,20 @@ def main(path: Path) -> None:
 
 
 def create_app(config: dict[str, Any], packages: Packages) -> Flask:
+    """One app. `changes` are what an administrator changes after the import, `models` those of other providers by
+    their full id, `datasets` Dify's own knowledge; see `Changes`, `OtherModel`, `Datasets`.
+    """
     app = Flask("playground.dify", static_folder=None)
     app.json.ensure_ascii = False  # type: ignore[attr-defined]  # DefaultJSONProvider has it
     store = Store()
-    runs = Runs(Workflow(Path(config["workflow"])), packages, store)
+    workflow = Workflow(Path(config["workflow"]), Changes(**config.get("changes", {})))
+    others = {name: OtherModel(**other) for name, other in config.get("models", {}).items()}
+    datasets = Datasets(config.get("datasets", {}))
+    runs = Runs(workflow, Callees(packages, Models(packages, others), datasets), store)
     endpoint = dict(config["endpoint"])
-    app.register_blueprint(blueprint(runs, store, config["app_key"]))
-    app.register_blueprint(endpoint_blueprint(packages, endpoint.pop("hook"), endpoint))
+    ping_s = float(config.get("ping_s", PING_S))
+    app.register_blueprint(blueprint(runs, store, config["app_key"], ping_s))
+    app.register_blueprint(endpoint_blueprint(packages.tools, endpoint.pop("hook"), endpoint))
     app.register_blueprint(control_blueprint(runs))
     return app
 

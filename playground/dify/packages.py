@@ -1,4 +1,4 @@
-"""Both packages with their credentials: the calls that Dify's API makes of the daemon; used by `runs` and `routes`."""
+"""Both packages with their credentials: the calls that Dify's API makes of the daemon; used by `runs`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from playground.dify.plugin import Plugin
 
 TOOL_TIMEOUT_S = 60.0
 MODEL_TIMEOUT_S = 300.0
-ENDPOINT_TIMEOUT_S = 30.0
 USER = "playground"
 
 
@@ -72,7 +71,7 @@ class Packages:
             "credential_type": "api-key",
             "tool_parameters": dict(parameters),
         }
-        return self.tools.call(data, timeout_s=TOOL_TIMEOUT_S, **session.fields())
+        return self.tools.call(data, timeout_s=TOOL_TIMEOUT_S, session=session.fields())
 
     def invoke_model(
         self,
@@ -97,19 +96,21 @@ class Packages:
             "tools": None,
             "stream": True,
         }
-        return self.model.call(data, timeout_s=MODEL_TIMEOUT_S, **session.fields())
+        return self.model.call(data, timeout_s=MODEL_TIMEOUT_S, session=session.fields())
 
-    def invoke_endpoint(
-        self, request: bytes, settings: Mapping[str, Any]
-    ) -> Iterator[dict[str, Any]]:
-        """An HTTP request to package A's endpoint; yields status and headers, then the body in hex."""
+    def model_schema(self, provider: str, model: str) -> dict[str, Any]:
+        """What package B says of a model, features among it; empty where it knows none."""
         data = {
-            "type": "endpoint",
-            "action": "invoke_endpoint",
-            "settings": dict(settings),
-            "raw_http_request": request.hex(),
+            "type": "model",
+            "action": "get_ai_model_schemas",
+            "user_id": USER,
+            "provider": provider.rpartition("/")[2],
+            "model_type": "llm",
+            "model": model,
+            "credentials": self._model,
         }
-        return self.tools.call(data, timeout_s=ENDPOINT_TIMEOUT_S)
+        (answer,) = self.model.call(data, timeout_s=TOOL_TIMEOUT_S)
+        return dict(answer.get("model_schema") or {})
 
     def stop(self) -> None:
         self.tools.stop()

@@ -1,79 +1,74 @@
-"""The Service API's routes that the channel uses, with the real one's shapes and errors."""
+"""The Service API's routes of a chatflow, and those of every app, with the real one's shapes and errors."""
 
-import json
-import queue
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from playground.dify.runs import Run, Runs
+from playground.dify.api import (
+    PING_S,
+    ServiceError,
+    asker,
+    body_of_request,
+    guard,
+    inputs_of,
+    invalid,
+    stream,
+    user_of,
+    wrong_app,
+)
+from playground.dify.run import Run
+from playground.dify.runs import Runs
 from playground.dify.store import Store, UnknownConversation
-from playground.dify.uploads import LIMITS, BadFile, Uploads
-
-PING_S = 10.0
-
-
-class ServiceError(Exception):
-    """An error as Dify words it."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.body = {"code": code, "message": message, "status": status}
-        self.status = status
+from playground.dify.uploads import LIMITS, Uploads
+from playground.dify.workflow_api import add_workflow
 
 
-def blueprint(runs: Runs, store: Store, app_key: str) -> Blueprint:
+def blueprint(runs: Runs, store: Store, app_key: str, ping_s: float = PING_S) -> Blueprint:
     """`/v1/…`."""
     uploads = Uploads()
     routes = Blueprint("service_api", __name__, url_prefix="/v1")
+    guard(routes, app_key)
+    _add_chat(routes, runs, store, uploads, ping_s)
+    add_workflow(routes, runs, uploads, ping_s)
+    _add_messages(routes, store)
+    _add_conversations(routes, store)
+    _add_files(routes, uploads)
+    _add_app(routes, runs)
+    return routes
 
-    @routes.before_request
-    def authorize() -> None:
-        if request.headers.get("Authorization", "") != f"Bearer {app_key}":
-            raise ServiceError(401, "unauthorized", "Access token is invalid")
 
-    @routes.errorhandler(ServiceError)
-    def refused(error: ServiceError) -> tuple[Response, int]:
-        return jsonify(error.body), error.status
-
+def _add_chat(routes: Blueprint, runs: Runs, store: Store, uploads: Uploads, ping_s: float) -> None:
     @routes.post("/chat-messages")
     def chat() -> Response:
-        body = _body()
+        body = body_of_request()
         run = start(runs, store, uploads, body)
         if body.get("response_mode", "blocking") == "blocking":
             return jsonify(blocking(runs, run))
-        return Response(_frames(runs, run), mimetype="text/event-stream")
+        return stream(runs, run, ping_s)
 
     @routes.post("/chat-messages/<task>/stop")
     def stop(task: str) -> Response:
-        runs.stop(task, _user(_body()))
+        _must_chat(runs)
+        runs.stop(task, user_of(body_of_request()))
         return jsonify(result="success")
 
-    @routes.errorhandler(BadFile)
-    def refused_file(error: BadFile) -> tuple[Response, int]:
-        return jsonify(code=error.code, message=str(error), status=error.status), error.status
 
+def _add_files(routes: Blueprint, uploads: Uploads) -> None:
     @routes.post("/files/upload")
     def upload() -> tuple[Response, int]:
         files = request.files.getlist("file")
         if len(files) != 1:
             code = "too_many_files" if files else "no_file_uploaded"
             raise ServiceError(400, code, "Please upload one file.")
-        file, user = files[0], _user(request.form.to_dict())
+        file, user = files[0], user_of(request.form.to_dict())
         held = uploads.add(user, file.filename or "", file.mimetype, file.read())
         return jsonify(held.as_json()), 201
-
-    _add_messages(routes, store)
-    _add_app(routes, runs)
-    return routes
 
 
 def _add_messages(routes: Blueprint, store: Store) -> None:
     @routes.get("/messages")
     def messages() -> Response:
-        rows = store.of_conversation(_asker(), request.args.get("conversation_id", ""))
+        rows = store.of_conversation(asker(), request.args.get("conversation_id", ""))
         if not rows:
             raise ServiceError(404, "not_found", "Conversation Not Exists.")
         limit = request.args.get("limit", 20, int)
@@ -82,30 +77,38 @@ def _add_messages(routes: Blueprint, store: Store) -> None:
         page = rows[max(0, end - limit) : end]
         return jsonify(limit=limit, has_more=end > limit, data=[row.as_json() for row in page])
 
-    @routes.get("/conversations")
-    def conversations() -> Response:
-        limit = request.args.get("limit", 20, int)
-        rows = store.conversations(_asker())
-        data = [
-            {
-                "id": r.conversation,
-                "name": r.query[:40],
-                "inputs": r.inputs,
-                "created_at": r.created_at,
-            }
-            for r in rows[:limit]
-        ]
-        return jsonify(limit=limit, has_more=len(rows) > limit, data=data)
-
     @routes.post("/messages/<message_id>/feedbacks")
     def feedback(message_id: str) -> Response:
-        body = _body()
-        message = store.find(_user(body), message_id)
+        body = body_of_request()
+        message = store.find(user_of(body), message_id)
         if message is None:
             raise ServiceError(404, "not_found", "Message Not Exists.")
         rating = body.get("rating")
+        if rating not in ("like", "dislike", None):
+            raise invalid("rating must be one of like, dislike")
         message.feedback = {"rating": rating, "content": body.get("content")} if rating else None
         return jsonify(result="success")
+
+    @routes.get("/messages/<message_id>/suggested")
+    def suggested(message_id: str) -> Response:
+        if store.find(asker(), message_id) is None:
+            raise ServiceError(404, "not_found", "Message Not Exists.")
+        raise ServiceError(400, "bad_request", "Suggested Questions Is Disabled.")
+
+
+def _add_conversations(routes: Blueprint, store: Store) -> None:
+    @routes.get("/conversations")
+    def conversations() -> Response:
+        limit = request.args.get("limit", 20, int)
+        rows = store.conversations(asker())
+        data = [row.as_conversation() for row in rows[:limit]]
+        return jsonify(limit=limit, has_more=len(rows) > limit, data=data)
+
+    @routes.delete("/conversations/<conversation>")
+    def delete(conversation: str) -> Response:
+        if not store.forget(user_of(body_of_request()), conversation):
+            raise ServiceError(404, "not_found", "Conversation Not Exists.")
+        return Response(status=204)
 
 
 def _add_app(routes: Blueprint, runs: Runs) -> None:
@@ -114,32 +117,41 @@ def _add_app(routes: Blueprint, runs: Runs) -> None:
         form = [{variable["type"]: variable} for variable in runs.workflow.variables]
         limits = {"file_size_limit": LIMITS["document"]}
         limits |= {f"{kind}_file_size_limit": LIMITS[kind] for kind in ("image", "audio", "video")}
-        return jsonify(
-            {**runs.workflow.features, "user_input_form": form, "system_parameters": limits}
-        )
+        off = {name: {"enabled": False} for name in ("annotation_reply", "more_like_this")}
+        told = {**off, **runs.workflow.features}
+        return jsonify({**told, "user_input_form": form, "system_parameters": limits})
 
     @routes.get("/info")
     def info() -> Response:
         app = runs.workflow.raw["app"]
-        return jsonify(name=app["name"], description=app["description"], mode=app["mode"], tags=[])
+        told = {name: app[name] for name in ("name", "description", "mode")}
+        return jsonify({**told, "tags": [], "author_name": "playground"})
+
+    @routes.get("/meta")
+    def meta() -> Response:
+        return jsonify(tool_icons={})
+
+
+def _must_chat(runs: Runs) -> None:
+    if runs.workflow.mode != "advanced-chat":
+        raise wrong_app("not_chat_app")
 
 
 def start(runs: Runs, store: Store, uploads: Uploads, body: dict[str, Any]) -> Run:
     """A new message and its run; of the inputs only those that the start node declares are kept."""
+    _must_chat(runs)
     query = str(body.get("query") or "")
     if not query:
-        raise ServiceError(400, "invalid_param", "query is required")
-    if not isinstance(body.get("inputs"), dict):
-        raise ServiceError(400, "invalid_param", "inputs is required")
-    declared = {variable["variable"] for variable in runs.workflow.variables}
-    inputs = {name: value for name, value in body["inputs"].items() if name in declared}
-    files = uploads.of_message(_user(body), body.get("files"), runs.workflow.features)
+        raise invalid("query is required")
+    inputs = inputs_of(body, runs.workflow.variables)
+    user = user_of(body)
+    files = uploads.of_message(user, body.get("files"), runs.workflow.features)
     try:
-        message = store.add(_user(body), query, inputs, str(body.get("conversation_id") or ""))
+        message = store.add(user, query, inputs, str(body.get("conversation_id") or ""))
     except UnknownConversation:
         raise ServiceError(404, "not_found", "Conversation Not Exists.") from None
-    message.files = files
-    return runs.start(message)
+    message.files = [file.as_message_file() for file in files]
+    return runs.add(Run(runs.workflow_id, user, inputs, query=query, files=files, message=message))
 
 
 def blocking(runs: Runs, run: Run) -> dict[str, Any]:
@@ -149,66 +161,7 @@ def blocking(runs: Runs, run: Run) -> dict[str, Any]:
         if event["event"] == "error":
             raise ServiceError(event["status"], event["code"], event["message"])
         end = event
-    return {
-        "event": "message",
-        "mode": "advanced-chat",
-        "answer": run.message.answer,
-        **{
-            name: end[name]
-            for name in ("task_id", "id", "message_id", "conversation_id", "metadata", "created_at")
-        },
-    }
-
-
-def _frames(runs: Runs, run: Run) -> Iterator[str]:
-    """Server-sent events, with a ping in each ten seconds of silence; ends the run when the reader leaves."""
-    waiting: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-    left = threading.Event()
-
-    def produce() -> None:
-        events = runs.events(run)
-        for event in events:
-            if left.is_set():
-                events.close()  # type: ignore[attr-defined]  # a generator, whose close is the reader's leaving
-                break
-            waiting.put(event)
-        waiting.put(None)
-
-    threading.Thread(target=produce, name="run", daemon=True).start()
-    try:
-        while True:
-            try:
-                event = waiting.get(timeout=PING_S)
-            except queue.Empty:
-                yield "event: ping\n\n"
-                continue
-            if event is None:
-                return
-            yield f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
-    except GeneratorExit:
-        left.set()
-        run.cancelled.set()
-        run.message.answer = ""
-        raise
-
-
-def _body() -> dict[str, Any]:
-    body = request.get_json(force=True, silent=True)
-    if not isinstance(body, dict):
-        raise ServiceError(
-            400,
-            "bad_request",
-            "The browser (or proxy) sent a request that this server could not understand.",
-        )
-    return body
-
-
-def _user(body: dict[str, Any]) -> str:
-    user = str(body.get("user") or "")
-    if not user:
-        raise ServiceError(400, "invalid_param", "user is required")
-    return user
-
-
-def _asker() -> str:
-    return _user(dict(request.args))
+    assert run.message is not None
+    names = ("task_id", "id", "message_id", "conversation_id", "metadata", "created_at")
+    told = {name: end[name] for name in names}
+    return {"event": "message", "mode": "advanced-chat", "answer": run.message.answer, **told}

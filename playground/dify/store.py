@@ -10,6 +10,7 @@ from typing import Any
 from playground.dify.workflow import Turn
 
 MESSAGES = 5000
+NAME_LENGTH = 40
 
 
 @dataclass
@@ -44,6 +45,18 @@ class Message:
             "retriever_resources": self.resources,
             "agent_thoughts": [],
             "created_at": self.created_at,
+        }
+
+    def as_conversation(self) -> dict[str, Any]:
+        """As the first message of one."""
+        return {
+            "id": self.conversation,
+            "name": self.query[:NAME_LENGTH],
+            "inputs": self.inputs,
+            "status": "normal",
+            "introduction": "",
+            "created_at": self.created_at,
+            "updated_at": self.created_at,
         }
 
 
@@ -95,6 +108,14 @@ class Store:
             first.setdefault(row.conversation, row)
         newest = dict.fromkeys(row.conversation for row in reversed(rows))
         return [first[name] for name in newest]
+
+    def forget(self, user: str, conversation: str) -> bool:
+        """Delete a conversation; False where this user has none of this id."""
+        rows = self.of_conversation(user, conversation)
+        with self._lock:
+            for row in rows:
+                self._messages.pop(row.id, None)
+        return bool(rows)
 
     def turns(self, message: Message) -> list[Turn]:
         """What was said in the conversation before this message."""

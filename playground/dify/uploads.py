@@ -1,7 +1,6 @@
 """Files that people upload for their next message, in memory, and what Dify checks when a message names them.
 
-An app whose file upload is off takes no files: Dify drops them without a word. No node of our workflows reads files, so
-they are kept with the message and go no further.
+An app whose file upload is off takes no files: Dify drops them without a word.
 """
 
 import threading
@@ -60,6 +59,18 @@ class Upload:
             "created_at": self.at,
         }
 
+    def as_message_file(self) -> dict[str, Any]:
+        """As the row of a message shows it."""
+        return {
+            "id": str(uuid.uuid4()),
+            "filename": self.name,
+            "type": self.kind,
+            "transfer_method": "local_file",
+            "belongs_to": "user",
+            "upload_file_id": self.id,
+            "url": f"/files/{self.id}/file-preview",
+        }
+
 
 class Uploads:
     """All files; a person finds only their own."""
@@ -82,18 +93,16 @@ class Uploads:
                 self._bytes -= len(oldest.data)
         return upload
 
-    def of_message(
-        self, user: str, named: object, features: Mapping[str, Any]
-    ) -> list[dict[str, Any]]:
-        """The `files` of a message as its row shows them. Raises `BadFile`."""
+    def of_message(self, user: str, named: object, features: Mapping[str, Any]) -> list[Upload]:
+        """What the `files` of a message name. Raises `BadFile`."""
         upload = features.get("file_upload") or {}
         if not isinstance(named, list) or not upload.get("enabled"):
             return []
         if len(named) > int(upload.get("number_limits") or FILES):
             raise BadFile(400, "invalid_param", "Number of files exceeds the maximum limit")
-        return [self._row(user, one, upload.get("allowed_file_types") or []) for one in named]
+        return [self._named(user, one, upload.get("allowed_file_types") or []) for one in named]
 
-    def _row(self, user: str, named: object, allowed: list[str]) -> dict[str, Any]:
+    def _named(self, user: str, named: object, allowed: list[str]) -> Upload:
         mapping = named if isinstance(named, dict) else {}
         if mapping.get("transfer_method") != "local_file":
             raise BadFile(400, "invalid_param", "Invalid file transfer method")
@@ -104,15 +113,7 @@ class Uploads:
             raise BadFile(400, "invalid_param", "Detected file type does not match")
         if upload.kind not in allowed:
             raise BadFile(400, "invalid_param", f"File type {upload.kind} is not allowed")
-        return {
-            "id": str(uuid.uuid4()),
-            "filename": upload.name,
-            "type": upload.kind,
-            "transfer_method": "local_file",
-            "belongs_to": "user",
-            "upload_file_id": upload.id,
-            "url": f"/files/{upload.id}/file-preview",
-        }
+        return upload
 
 
 def kind_of(name: str) -> str:

@@ -1,10 +1,10 @@
-"""The only module that knows graphon: a workflow file becomes a graph, a run becomes a few events of our own."""
+"""A workflow file, read once and run often, by graphon: Dify's own graph engine. `graph`, `nodes`, `host`, `files` and
+`events` are the other modules that know it."""
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,52 +16,23 @@ from graphon.engine.filter import (
     ResponseStreamFilter,
     filter_engine_events,
 )
-from graphon.enums import BuiltinNodeTypes, NodeExecutionType
 from graphon.graph.graph import Graph
-from graphon.nodes.answer.answer_node import AnswerNode
-from graphon.nodes.base.node import Node
-from graphon.nodes.end.end_node import EndNode
-from graphon.nodes.if_else.if_else_node import IfElseNode
-from graphon.nodes.llm import LLMNode, LLMNodeData
-from graphon.nodes.start import StartNode
-from graphon.nodes.tool.entities import ToolNodeData
-from graphon.nodes.tool.tool_node import ToolNode
 from graphon.runtime.init_params import InitParams
 from graphon.runtime.runtime_state import RuntimeState
 from graphon.runtime.variable_pool import VariablePool
 
-from playground.dify.host import (
-    History,
-    LanguageModel,
-    ModelCall,
-    NoFiles,
-    PlainPrompt,
-    ToolCall,
-    ToolRuntime,
-)
+from playground.dify.events import Event, Translator
+from playground.dify.files import GraphFiles
+from playground.dify.graph import NODES, Factory
+from playground.dify.host import Calls, History
+from playground.dify.uploads import Upload
 
 VERSION = "0.5.0"
 WORKERS = 1
-NODES: Mapping[str, type[Node]] = {
-    BuiltinNodeTypes.START: StartNode,
-    BuiltinNodeTypes.END: EndNode,
-    BuiltinNodeTypes.ANSWER: AnswerNode,
-    BuiltinNodeTypes.IF_ELSE: IfElseNode,
-    BuiltinNodeTypes.TOOL: ToolNode,
-    BuiltinNodeTypes.LLM: LLMNode,
-}
 
 
 class WorkflowError(Exception):
     """The file cannot be run here; the sentence says why."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened in a run: `kind` is Dify's name of it, `data` what the Service API tells."""
-
-    kind: str
-    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,33 +44,51 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Calls:
-    """What nodes call: a tool and a model; both look at `cancelled` between two parts of an answer."""
+class Asked:
+    """What a run begins with; a workflow app has neither query nor history."""
 
-    tool: ToolCall
-    model: ModelCall
+    inputs: Mapping[str, Any]
+    system: Mapping[str, str]
+    query: str = ""
+    history: Sequence[Turn] = ()
+    files: Sequence[Upload] = ()
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What an administrator changes after the import: fields of nodes, by the node's id, and environment variables."""
+
+    nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Workflow:
-    """A workflow file, read once."""
+    """An app's file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, changes: Changes | None = None) -> None:
         """Raises `WorkflowError`."""
-        text = path.read_text(encoding="utf-8")
-        self.raw: dict[str, Any] = yaml.safe_load(text)
+        self.raw: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         if self.raw.get("version") != VERSION:
             raise WorkflowError(
                 f"{path.name} has version {self.raw.get('version')}, not {VERSION}."
             )
-        self._plan = inspect(text)
-        if not self._plan.loadable:
+        _change(self.raw["workflow"], changes or Changes())
+        self._plan = inspect(yaml.safe_dump(self.raw, allow_unicode=True))
+        if self._plan.document.graph_config is None:
             raise WorkflowError(f"{path.name}: {self._plan.load_reason}")
         nodes = self.raw["workflow"]["graph"]["nodes"]
-        # graphon cuts a model's provider to its last part; the full id is needed to find the package.
+        # graphon's own list of types does not count: two are ours.
+        if unknown := {node["data"]["type"] for node in nodes} - set(NODES):
+            raise WorkflowError(f"{path.name}: nodes of the type {unknown} cannot be run here.")
         self._providers = {
             n["id"]: n["data"]["model"]["provider"] for n in nodes if n["data"]["type"] == "llm"
         }
         self._start = next(node for node in nodes if node["data"]["type"] == "start")
+
+    @property
+    def mode(self) -> str:
+        """The app's: "advanced-chat" or "workflow"."""
+        return str(self.raw["app"]["mode"])
 
     @property
     def features(self) -> dict[str, Any]:
@@ -111,155 +100,73 @@ class Workflow:
         return list(self._start["data"]["variables"])
 
     def run(
-        self,
-        query: str,
-        *,
-        inputs: Mapping[str, Any],
-        system: Mapping[str, str],
-        history: Sequence[Turn],
-        calls: Calls,
+        self, asked: Asked, calls: Calls, stopped: Callable[[], bool] = lambda: False
     ) -> Iterator[Event]:
-        """Run it; the last event is `workflow_finished`."""
-        engine = self._engine(query, inputs, system, history, calls)
+        """Run it; the last event is `workflow_finished`. What is stopped begins no further node."""
+        files = GraphFiles(asked.files)
+        engine = self._engine(asked, calls, files)
+        translator = Translator(engine, files)
         events = filter_engine_events(
             engine.run(),
             context=EngineEventFilterContext.from_engine(engine),
             filters=[ResponseStreamFilter()],
         )
-        with suppress(RuntimeError):  # the engine raises again after its own event of a failed run
+        finished = False
+        try:
             for event in events:
-                yield from _translate(event)
+                if stopped():
+                    engine.request_abort("stopped")
+                for told in translator.events(event, stopped=stopped()):
+                    finished = told.kind == "workflow_finished"
+                    yield told
+        except RuntimeError:
+            if not finished:  # the engine raises again after its own event of a failed run
+                raise
 
-    def _engine(
-        self,
-        query: str,
-        inputs: Mapping[str, Any],
-        system: Mapping[str, str],
-        history: Sequence[Turn],
-        calls: Calls,
-    ) -> Engine:
+    def _engine(self, asked: Asked, calls: Calls, files: GraphFiles) -> Engine:
         run_id = str(uuid.uuid4())
-        pool = VariablePool()
-        values = {**system, "query": query, "files": [], "dialogue_count": len(history) + 1}
-        for name, value in {**values, "workflow_id": run_id, "workflow_run_id": run_id}.items():
-            pool.add(("sys", name), value)
-        for variable in self.variables:
-            pool.add(
-                (self._start["id"], variable["variable"]), inputs.get(variable["variable"], "")
-            )
         config = self._plan.document.graph_config
+        pool = self._pool(asked, run_id, files)
         state = RuntimeState(variable_pool=pool, start_at=time.time(), workflow_id=run_id)
-        factory = _Factory(
+        factory = Factory(
             InitParams(workflow_id=run_id, graph_config=config, run_context={}, call_depth=0),
             state,
             calls,
-            History([(turn.query, turn.answer) for turn in history]),
+            History([(turn.query, turn.answer) for turn in asked.history]),
             self._providers,
         )
-        graph = Graph.init(
-            graph_config=config, node_factory=factory, root_node_id=self._start["id"]
-        )
-        return Engine(graph=graph, runtime_state=state, workers=WORKERS)
+        start = self._start["id"]
+        graph = Graph.init(graph_config=config, node_factory=factory, root_node_id=start)
+        return Engine(graph=graph, runtime_state=state, workers=WORKERS, file_runtime=files)
 
-
-@dataclass
-class _Factory:
-    """Makes the nodes that our files use, each with what it needs of the host (graphon's `NodeFactory`)."""
-
-    init_params: InitParams
-    runtime_state: RuntimeState
-    calls: Calls
-    history: History
-    providers: Mapping[str, str]
-
-    def with_runtime_state(self, runtime_state: RuntimeState) -> "_Factory":
-        return replace(self, runtime_state=runtime_state)
-
-    def with_graph_config(self, graph_config: Mapping[str, Any]) -> "_Factory":
-        params = self.init_params.model_copy(update={"graph_config": graph_config})
-        return replace(self, init_params=params)
-
-    def validate_node(self, node_config: Mapping[str, Any]) -> NodeExecutionType:
-        kind = _kind(node_config)
-        kind.validate_node_data(node_config["data"])
-        return kind.execution_type
-
-    def create_node(self, node_config: Mapping[str, Any]) -> Node:
-        kind, data, name = _kind(node_config), node_config["data"], str(node_config["id"])
-        common: dict[str, Any] = {
-            "node_id": name,
-            "init_params": self.init_params,
-            "runtime_state": self.runtime_state,
+    def _pool(self, asked: Asked, run_id: str, files: GraphFiles) -> VariablePool:
+        pool = VariablePool()
+        system: dict[str, Any] = {
+            **asked.system,
+            "files": files.files,
+            "workflow_id": run_id,
+            "workflow_run_id": run_id,
         }
-        if kind is ToolNode:
-            tool = ToolNodeData.model_validate(data.model_dump())
-            return ToolNode(
-                data=tool,
-                tool_file_manager=NoFiles(),
-                runtime=ToolRuntime(self.calls.tool),
-                **common,
-            )
-        if kind is LLMNode:
-            return self._model_node(LLMNodeData.model_validate(data.model_dump()), name, common)
-        return kind(data=kind.validate_node_data(data), **common)
-
-    def _model_node(self, data: LLMNodeData, name: str, common: dict[str, Any]) -> Node:
-        model = LanguageModel(
-            self.calls.model, self.providers[name], data.model.name, data.model.completion_params
-        )
-        return LLMNode(
-            data=data,
-            model_instance=model,
-            memory=self.history,
-            llm_file_saver=NoFiles(),
-            prompt_message_serializer=PlainPrompt(),
-            default_query_selector=("sys", "query"),
-            **common,
-        )
+        if self.mode == "advanced-chat":
+            system |= {"query": asked.query, "dialogue_count": len(asked.history) + 1}
+        for name, value in system.items():
+            pool.add(("sys", name), value)
+        for variable in self.raw["workflow"]["environment_variables"]:
+            pool.add(("env", variable["name"]), variable["value"])
+        for variable in self.variables:
+            name = variable["variable"]
+            pool.add((self._start["id"], name), asked.inputs.get(name, ""))
+        return pool
 
 
-def _kind(node_config: Mapping[str, Any]) -> type[Node]:
-    kind = NODES.get(node_config["data"].type)
-    if kind is None:
-        raise WorkflowError(f"nodes of the type {node_config['data'].type} cannot be run here")
-    return kind
-
-
-def _translate(event: Any) -> Iterator[Event]:
-    """graphon's event in the Service API's words; what the API does not tell is dropped."""
-    match type(event).__name__:
-        case "GraphRunStartedEvent":
-            yield Event("workflow_started")
-        case "NodeRunStartedEvent":
-            yield Event("node_started", _node(event) | {"title": event.node_title})
-        case "NodeRunSucceededEvent" | "NodeRunFailedEvent" | "NodeRunExceptionEvent":
-            result = event.node_run_result
-            status = {"error": getattr(event, "error", None), "status": str(result.status)}
-            yield Event("node_finished", _node(event) | status)
-        case "NodeRunStreamChunkEvent" if event.chunk:
-            yield Event(
-                "message", {"answer": event.chunk, "from_variable_selector": list(event.selector)}
-            )
-        case "NodeRunRetrieverResourceEvent":
-            yield Event("citations", {"resources": list(event.retriever_resources)})
-        case "GraphRunSucceededEvent":
-            yield Event("workflow_finished", {"status": "succeeded", "outputs": _answer(event)})
-        case "GraphRunPartialSucceededEvent":
-            yield Event(
-                "workflow_finished", {"status": "partial-succeeded", "outputs": _answer(event)}
-            )
-        case "GraphRunAbortedEvent":
-            yield Event("workflow_finished", {"status": "stopped", "outputs": {}})
-        case "GraphRunFailedEvent":
-            yield Event(
-                "workflow_finished", {"status": "failed", "outputs": {}, "error": event.error}
-            )
-
-
-def _answer(event: Any) -> dict[str, str]:
-    """A chatflow's output is its answer; `files` beside it are not offered here."""
-    return {"answer": str(event.outputs.get("answer", ""))}
-
-
-def _node(event: Any) -> dict[str, Any]:
-    return {"id": event.id, "node_id": event.node_id, "node_type": str(event.node_type)}
+def _change(workflow: dict[str, Any], changes: Changes) -> None:
+    """Raises `WorkflowError` for a name that is not in the file."""
+    nodes = {node["id"]: node["data"] for node in workflow["graph"]["nodes"]}
+    variables = {one["name"]: one for one in workflow["environment_variables"]}
+    for known, named in ((nodes, changes.nodes), (variables, changes.environment)):
+        if unknown := set(named) - set(known):
+            raise WorkflowError(f"The file has no {', '.join(sorted(unknown))}.")
+    for node_id, fields in changes.nodes.items():
+        nodes[node_id].update(fields)
+    for name, value in changes.environment.items():
+        variables[name]["value"] = value

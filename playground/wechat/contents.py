@@ -6,6 +6,7 @@ from typing import Any
 from playground.wechat.cards import Cards
 from playground.wechat.limits import Limits, cut
 from playground.wechat.media import KINDS, Media
+from playground.wechat.textcard import textcard_fault, textcard_shown
 
 WRITTEN = ("text", "markdown")
 
@@ -24,6 +25,8 @@ class Contents:
         part = body.get(str(kind))
         if kind == "template_card":
             return self.cards.fault(part)
+        if kind == "textcard":
+            return textcard_fault(part)
         if kind in WRITTEN:
             text = part.get("content") if isinstance(part, dict) else None
             return _text_fault(text)
@@ -37,6 +40,8 @@ class Contents:
         kind = str(body["msgtype"])
         if kind == "template_card":
             return self.cards.send(body[kind])
+        if kind == "textcard":
+            return textcard_shown(body[kind], self.limits)
         if kind in WRITTEN:
             return cut(body[kind]["content"], self.limits.text_bytes)
         held = self.media.get(body[kind]["media_id"])

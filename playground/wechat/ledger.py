@@ -43,6 +43,7 @@ class Entry:
     text_at: float = 0.0  # when a stream first showed more than a progress line
     finish: bool = True
     surface: str = "app"  # with which of the platform's accounts: app, bot
+    pictures: tuple[str, ...] = ()  # md5 of those that a finished stream holds
 
 
 @dataclass(frozen=True)

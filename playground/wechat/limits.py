@@ -23,6 +23,8 @@ class Limits:
     longest_duplicate_s: int = 14400  # 90236
     per_minute: int = 30  # 90236: to one member; more are dropped without a word
     per_hour: int = 1000  # 90236
+    textcard_title_bytes: int = 128  # 90236: the rest is cut without a word
+    textcard_text_bytes: int = 512
     menu_buttons: int = 3  # menu/create
     menu_sub_buttons: int = 5
     menu_name_bytes: int = 16

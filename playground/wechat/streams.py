@@ -16,6 +16,7 @@ class _Stream:
     """What was shown last; the bubble comes with the first content."""
 
     text: str = ""
+    pictures: tuple[str, ...] = ()
     finished: bool = False
     entry: Entry | None = None
 
@@ -30,7 +31,15 @@ class Streams:
         self._streams: dict[str, _Stream] = {}
 
     def show(
-        self, stream: str, *, user: str, chat: str, msg_id: str, content: str, finish: bool
+        self,
+        stream: str,
+        *,
+        user: str,
+        chat: str,
+        msg_id: str,
+        content: str,
+        finish: bool,
+        pictures: tuple[str, ...] = (),
     ) -> str:
         """Replace what the stream shows by `content`; "", or what is wrong with it."""
         wrong = self._fault(content)
@@ -39,11 +48,14 @@ class Streams:
             if len(self._streams) > STREAMS:
                 del self._streams[next(iter(self._streams))]
             if not wrong and known.finished:
-                return self._after_finish(known, content, finish)
+                return self._after_finish(known, content, finish, pictures)
             if wrong:
                 self._ledger.count("stream_refused")
                 return wrong
             self._take(known, stream, user, chat, msg_id, content, finish)
+            known.pictures = pictures
+            if known.entry is not None:
+                known.entry.pictures = pictures
         return ""
 
     def finished(self, stream: str) -> bool:
@@ -59,9 +71,11 @@ class Streams:
             return "not utf-8"
         return "too long" if size > self._limits.content_bytes else ""
 
-    def _after_finish(self, known: _Stream, content: str, finish: bool) -> str:
+    def _after_finish(
+        self, known: _Stream, content: str, finish: bool, pictures: tuple[str, ...]
+    ) -> str:
         self._ledger.count("stream_repeated")
-        if finish and content == known.text:
+        if finish and (content, pictures) == (known.text, known.pictures):
             return ""
         self._ledger.count("stream_refused")
         return "finished already and changed"

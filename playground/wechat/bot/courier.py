@@ -96,6 +96,7 @@ class BotCourier(Deliverer[BotMessage]):
             msg_id=message.id,
             content=reply.content,
             finish=reply.finish,
+            pictures=reply.pictures,
         )
 
     def _poll(self, message: BotMessage, stream: str) -> None:

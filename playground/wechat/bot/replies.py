@@ -21,6 +21,7 @@ class StreamReply:
     content: str
     finish: bool
     feedback: str = ""
+    pictures: tuple[str, ...] = ()  # their md5
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,13 @@ def read_stream(body: dict[str, Any], limits: BotLimits) -> StreamReply:
     finish = stream.get("finish", False)
     if not isinstance(finish, bool):
         raise BadEnvelope("finish is no boolean")
-    if (items := stream.get("msg_item")) is not None:
-        _check_items(items, finish, limits)
+    items = stream.get("msg_item")
+    pictures = () if items is None else _pictures(items, finish, limits)
     name = _text(stream, "id")
     if not name:
         raise BadEnvelope("the stream has no id")
-    return StreamReply(name, _text(stream, "content"), finish, _feedback(stream, limits))
+    content, feedback = _text(stream, "content"), _feedback(stream, limits)
+    return StreamReply(name, content, finish, feedback, pictures)
 
 
 def _feedback(stream: dict[str, Any], limits: BotLimits) -> str:
@@ -82,21 +84,29 @@ def _feedback(stream: dict[str, Any], limits: BotLimits) -> str:
     return name
 
 
-def _check_items(items: Any, finish: bool, limits: BotLimits) -> None:
+def _pictures(items: Any, finish: bool, limits: BotLimits) -> tuple[str, ...]:
+    """The md5 of each picture. Raises `BadEnvelope`."""
     if not finish:
         raise BadEnvelope("msg_item before the finish")
     if not isinstance(items, list) or len(items) > limits.msg_items:
         raise BadEnvelope("msg_item is no list, or too long")
-    for item in items:
-        image = item.get("image") if isinstance(item, dict) else None
-        try:
-            data = base64.b64decode(_text(image, "base64"), validate=True)
-        except binascii.Error:
-            raise BadEnvelope("a picture is not base64") from None
-        if len(data) > limits.msg_item_bytes or not data.startswith(PICTURES):
-            raise BadEnvelope("a picture is too large, or neither JPG nor PNG")
-        if hashlib.md5(data).hexdigest() != _text(image, "md5"):
-            raise BadEnvelope("a picture's md5 is another")
+    return tuple(_picture(item, limits) for item in items)
+
+
+def _picture(item: Any, limits: BotLimits) -> str:
+    if not isinstance(item, dict) or item.get("msgtype") != "image":
+        raise BadEnvelope("msg_item holds what is no picture")
+    image = item.get("image")
+    try:
+        data = base64.b64decode(_text(image, "base64"), validate=True)
+    except binascii.Error:
+        raise BadEnvelope("a picture is not base64") from None
+    if len(data) > limits.msg_item_bytes or not data.startswith(PICTURES):
+        raise BadEnvelope("a picture is too large, or neither JPG nor PNG")
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if md5 != _text(image, "md5"):
+        raise BadEnvelope("a picture's md5 is another")
+    return md5
 
 
 def _title(body: dict[str, Any]) -> str:

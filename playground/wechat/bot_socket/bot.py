@@ -92,6 +92,11 @@ class BotSocket:
         """What a person, or a group, was shown."""
         return self._ledger.seen(user)
 
+    @property
+    def cards(self) -> Mapping[str, str]:
+        """How cards look that were changed, by task."""
+        return self._commands.cards
+
     def calls(self, cmd: str) -> list[dict[str, Any]]:
         """The frames of one command, with the code that each got."""
         return [call for call in self._ledger.calls() if call["path"] == cmd]

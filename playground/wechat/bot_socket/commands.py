@@ -8,9 +8,10 @@ from playground.wechat.bot_socket import codes
 from playground.wechat.bot_socket.callbacks import Callback, Callbacks
 from playground.wechat.bot_socket.quota import Quota
 from playground.wechat.bot_socket.uploads import Result, Uploads
+from playground.wechat.cards import Cards
 from playground.wechat.config import BotSocketConfig
 from playground.wechat.ledger import Ledger
-from playground.wechat.limits import BotLimits
+from playground.wechat.limits import ENTRIES, BotLimits, CardLimits
 from playground.wechat.media import KINDS, Media
 from playground.wechat.streams import Streams
 
@@ -41,6 +42,8 @@ class Commands:
             "aibot_upload_media_finish": lambda _req_id, body: uploads.finish(body),
         }
         uploads = Uploads(limits, media)
+        self._cards = Cards(CardLimits())
+        self.cards: dict[str, str] = {}  # how cards look that were changed, by task
 
     def run(self, cmd: str, req_id: str, body: Mapping[str, Any]) -> Result:
         """The code and the body of the answer."""
@@ -101,10 +104,14 @@ class Commands:
         callback, code = self._event(req_id, "template_card_event")
         if callback is None:
             return code, {}
-        if not isinstance(body.get("template_card"), dict):
+        card = body.get("template_card")
+        if body.get("response_type") != "update_template_card" or self._cards.fault(card):
             return codes.BAD_BODY, {}
         self._callbacks.answered(callback)
         self._ledger.count("card_updated")
+        self.cards[str(body["template_card"]["task_id"])] = self._cards.send(body["template_card"])
+        if len(self.cards) > ENTRIES:
+            del self.cards[next(iter(self.cards))]
         return codes.OK, {}
 
     def _send(self, req_id: str, body: Mapping[str, Any]) -> Result:
@@ -138,10 +145,13 @@ class Commands:
         if not isinstance(part, dict):
             return "", codes.BAD_BODY
         if kind in KINDS:
-            known = self._media.get(str(part.get("media_id", "")))
-            return f"[{kind}]", codes.OK if known else codes.BAD_MEDIA
+            held = self._media.get(str(part.get("media_id", "")))
+            if held is None or held.kind != kind:
+                return "", codes.BAD_MEDIA
+            return f"[{kind}] {held.name}", codes.OK
         if kind == "template_card":
-            return "[template_card]", codes.OK
+            fault = self._cards.fault(part)
+            return ("" if fault else self._cards.send(part)), fault
         content = part.get("content")
         if kind not in ("text", "markdown") or not isinstance(content, str) or not content:
             return "", codes.BAD_BODY
@@ -154,7 +164,8 @@ class Commands:
 
 def _is_stream(stream: Mapping[str, Any]) -> bool:
     return (
-        isinstance(stream.get("id"), str)
+        "msg_item" not in stream  # 101463: a long connection's streams carry none
+        and isinstance(stream.get("id"), str)
         and bool(stream["id"])
         and isinstance(stream.get("finish"), bool)
         and isinstance(stream.get("content"), str)

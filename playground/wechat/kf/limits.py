@@ -19,6 +19,8 @@ class KfLimits:
     per_message: int = 5  # messages of ours per message of the customer
     quota_adds: bool = False  # whether each message adds to the quota, or fills it up again
     msgid_bytes: int = 32
+    menu_text_bytes: int = 1024  # 94677: head_content
+    menu_item_bytes: int = 128  # id and content of an item
     repeated_msgid_code: int = (
         0  # what a msgid that was used before gets; 0: taken, and not shown again
     )

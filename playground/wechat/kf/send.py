@@ -80,14 +80,25 @@ class Send:
         content = body.get(kind)
         if not isinstance(content, dict):
             return 40058
-        if kind == "msgmenu" and not 1 <= len(content.get("list", ())) <= MENU_ITEMS:
-            return 95008
+        if kind == "msgmenu":
+            return self._menu_fault(content)
         if kind == "text":
             text = content.get("content")
             if not isinstance(text, str) or text != text.encode(errors="ignore").decode():
                 return 40058
             return 0 if text else 44004
         return 0
+
+    def _menu_fault(self, menu: dict[str, Any]) -> int:
+        items, limits = menu.get("list"), self._desk.limits
+        if not isinstance(items, list) or not 1 <= len(items) <= MENU_ITEMS:
+            return 95008
+        clicks = [item.get("click") if isinstance(item, dict) else None for item in items]
+        if not all(_is_click(click, limits.menu_item_bytes) for click in clicks):
+            return 40058
+        head = menu.get("head_content", "")
+        fits = isinstance(head, str) and len(head.encode()) <= limits.menu_text_bytes
+        return 0 if fits else 40058
 
     def _session_fault(self, session: Session) -> int:
         """What the session does not allow. The order of these checks is not documented."""
@@ -142,6 +153,17 @@ class Send:
     def _show(self, user: str, body: dict[str, Any], msgid: str) -> None:
         kind = body["msgtype"]
         text = body["text"]["content"] if kind == "text" else f"[{kind}]"
+        if kind == "msgmenu":
+            items = [item["click"]["content"] for item in body[kind]["list"]]
+            text = "\n".join([body[kind].get("head_content", ""), *(f"[{item}]" for item in items)])
         said = cut(text, self._desk.limits.text_bytes)
         self._desk.ledger.count("pushed")
         self._desk.show(user, "push", said, msgid)
+
+
+def _is_click(click: object, limit: int) -> bool:
+    """An item that can be pressed: an id that comes back, and the text on it."""
+    if not isinstance(click, dict):
+        return False
+    texts = (click.get("id"), click.get("content"))
+    return all(isinstance(text, str) and 0 < len(text.encode()) <= limit for text in texts)
