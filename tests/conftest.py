@@ -1,6 +1,6 @@
 """What all tests share: with TEST_STRICT set (as in CI) a skipped test is a failed one; logging is each test's own.
 
-Two processes run most tests at the same time; those marked `quiet` run afterwards, one by one.
+Several processes run most tests at the same time; those marked `quiet` run afterwards, one by one.
 """
 
 import logging
@@ -13,9 +13,12 @@ import pytest
 import structlog
 from hypothesis import HealthCheck
 from hypothesis import settings as examples
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 STRICT = os.environ.get("TEST_STRICT", "") not in ("", "0")
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+END_TO_END = "tests/e2e/"
 if WORKER:
     # The cores are taken by other tests: more threads of a model, here and in servers, would only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -31,6 +34,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if WORKER:
         folder = Path(config.option.basetemp)
         config.option.basetemp = folder.with_name(folder.name.removeprefix("popen-gw"))
+
+
+class ByStage(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """What shares a stage runs in one process: the tests of a file, and all end-to-end tests."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return END_TO_END if path.startswith(END_TO_END) else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByStage | None:
+    return ByStage(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.hookimpl(wrapper=True)

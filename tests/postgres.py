@@ -20,6 +20,11 @@ from playground.processes import free_ports
 PROGRAMS = Path("/usr/lib/postgresql")
 START_S, STOP_S = 60.0, 30.0
 NOBODY = 65534  # PostgreSQL refuses to run as root
+HELD_MS = 60_000
+TABLES = (
+    "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables"
+    " WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+)
 USER, PASSWORD = "shenqiao", "password-of-tests"
 
 
@@ -62,6 +67,8 @@ class Postgres:
             "max_connections": "200",
             "fsync": durable,
             "synchronous_commit": durable,
+            "full_page_writes": durable,
+            "autovacuum": durable,
             "shared_buffers": "64MB",
         }
         given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -91,7 +98,7 @@ class Postgres:
             self._process.wait(STOP_S)
 
     def close(self) -> None:
-        self.stop()
+        self.stop(signal.SIGQUIT)  # nobody will read what it would still write
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _initialise(self) -> None:
@@ -116,6 +123,15 @@ class Postgres:
         except psycopg.OperationalError:
             return False
         return True
+
+
+def empty(url: str) -> None:
+    """Take all rows out of a database: much faster than to make another one. Fails where somebody holds them."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"SET lock_timeout = {HELD_MS}")
+        found = connection.execute(TABLES).fetchone()
+        assert found is not None
+        connection.execute(f"TRUNCATE {found[0]} RESTART IDENTITY")
 
 
 @contextmanager

@@ -98,9 +98,16 @@ def test_the_first_start_makes_a_key_for_each_scope_and_the_next_reads_them(
 def test_an_administrator_can_copy_the_first_keys_from_the_file(settings: Settings) -> None:
     keys = Keys.load(settings)
     entries = json.loads((settings.data_dir / "keys.json").read_text())["keys"]
-    assert {entry["name"]: entry["key"] for entry in entries} == {
+    assert {entry["name"]: entry["key"] for entry in entries if entry["name"] in SCOPES} == {
         scope: keys.secret(scope) for scope in SCOPES
     }
+
+
+def test_the_tools_form_has_a_first_key_of_its_own(settings: Settings) -> None:
+    Keys.load(settings)
+    entries = json.loads((settings.data_dir / "keys.json").read_text())["keys"]
+    (tools,) = [entry for entry in entries if entry["name"] not in SCOPES]
+    assert (tools["name"], tools["scopes"]) == ("tools", ["knowledge", "model"])
 
 
 def test_processes_that_start_at_once_have_the_same_keys(settings: Settings) -> None:
@@ -224,6 +231,7 @@ def test_a_file_that_is_broken_at_the_start_is_a_sentence(settings: Settings) ->
 
 
 def test_our_own_processes_get_a_key_that_works(office: Office) -> None:
+    office.change(lambda keys: key_changes.remove(keys, "tools"))  # it opens the model, too
     first = office.keys.secret("model")
 
     def rotate(keys: key_changes.KeySet, *, hashed: bool) -> key_changes.KeySet:

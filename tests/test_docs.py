@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.docs import errors_page, settings_page
+from scripts.docs import errors_page, settings_page, setup_page_zh
 from tool_server import errors
 from tool_server.app import create_app
 from tool_server.migrate import migrate
@@ -34,6 +34,7 @@ def test_the_settings_page_is_the_one_made_from_the_code() -> None:
 
 def test_the_platforms_error_codes_are_those_of_the_code() -> None:
     assert (DOCS / "errors.md").read_text() == errors_page(), "run `make docs`"
+    assert (DOCS / "wecom-setup_zh_Hans.md").read_text() == setup_page_zh(), "run `make docs`"
 
 
 def test_every_route_has_its_row(settings: Settings) -> None:

@@ -137,7 +137,7 @@ def test_a_link_stays_a_link(path: Path) -> None:
     path.symlink_to(real)
     key_file.edit(path, lambda keys: keys[:-1])
     assert path.is_symlink()
-    assert len(key_file.read(real)) == len(SCOPES) - 1
+    assert len(key_file.read(real)) == len(SCOPES)
 
 
 def test_a_change_that_fails_leaves_everything_as_it_was(path: Path) -> None:

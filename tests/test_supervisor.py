@@ -65,7 +65,7 @@ def test_nothing_is_left_running(tmp_path: Path, number: signal.Signals) -> None
         wait_for(lambda: ready(f"http://127.0.0.1:{port}"))
         assert len(running(str(tmp_path))) >= 3
         process.send_signal(number)
-        process.wait(20)
+        process.wait(90)
     wait_for(lambda: running(str(tmp_path)) == [], why=lambda: running(str(tmp_path)))
 
 

@@ -6,10 +6,11 @@ With TEST_DATABASE=postgresql (`make real`) the ledger is on a real PostgreSQL, 
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from playground.wechat.__main__ import build
 from playground.wechat.platform import Platform
@@ -43,38 +44,51 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def new_database() -> Iterator[Callable[[], dict[str, str]]]:
-    """Settings of the ledger: another database for each test."""
+def migrated_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database with its tables on PostgreSQL; empty where the ledger is SQLite in the data folder."""
     if not ON_POSTGRESQL:
-        yield dict
+        yield ""
         return
     from tests.postgres import Missing, running
 
     try:
         with running() as server:
-            yield lambda: {"SHENQIAO_DATABASE_URL": server.new_database()}
+            url = server.new_database()
+            migrate(_settings(tmp_path_factory.mktemp("first"), url))
+            yield url
     except Missing as error:
         pytest.skip(str(error))
 
 
 @pytest.fixture
-def settings(tmp_path: Path, new_database: Callable[[], dict[str, str]]) -> Settings:
+def new_database(migrated_url: str) -> Iterator[str]:
+    """No row of an earlier test is in this one's; gives the database's URL on PostgreSQL."""
+    yield migrated_url
+    if migrated_url:
+        from tests.postgres import empty
+
+        empty(migrated_url)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, new_database: str) -> Settings:
+    return _settings(tmp_path, new_database)
+
+
+def _settings(folder: Path, database_url: str) -> Settings:
     return load(
         {
-            "SHENQIAO_DATA_DIR": str(tmp_path / "data"),
-            "SHENQIAO_RUN_DIR": str(tmp_path / "r"),
+            "SHENQIAO_DATA_DIR": str(folder / "data"),
+            "SHENQIAO_RUN_DIR": str(folder / "r"),
             "SHENQIAO_MODEL_ENABLED": "false",
-            **new_database(),
+            "SHENQIAO_DATABASE_URL": database_url,
         }
     )
 
 
 @pytest.fixture
 def database(settings: Settings, migrated: Path) -> Iterator[Database]:
-    if ON_POSTGRESQL:
-        migrate(settings)
-    else:
-        shutil.copytree(migrated, settings.data_dir, dirs_exist_ok=True)
+    shutil.copytree(migrated, settings.data_dir, dirs_exist_ok=True)
     database = Database.open(settings)
     yield database
     database.close()
@@ -154,6 +168,12 @@ def claim(
 ) -> Claim:
     wait_until = time.time() + wait_s if wait_s else 0.0
     return ledger.claim("acc", incoming(number, user, text=text), wait_until=wait_until)
+
+
+def pass_time(database: Database, moment: sa.Column[float], seconds: float) -> None:
+    """As if so much time had gone by since a row's `moment` was set: leases and pauses need no waiting for."""
+    earlier = sa.update(moment.table).values({moment.name: moment - seconds})
+    database.write(lambda db: db.execute(earlier))
 
 
 def job_of(work: Work) -> Job:

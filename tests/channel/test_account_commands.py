@@ -70,6 +70,29 @@ def test_a_menu_that_the_platform_refuses_ends_with_what_to_do(
     assert "`agent_id` is another app's number" in done.output
 
 
+@pytest.mark.parametrize("path", ["", "/", "/callback", "/status"])
+def test_an_account_is_told_the_address_of_its_endpoint(
+    run: Run, accounts: Accounts, path: str
+) -> None:
+    accounts.save("acc", make_account())
+    said = run("address", "acc", f"https://dify.corp.cn/e/abc{path}")
+    assert said.output == "callbacks of acc come to https://dify.corp.cn/e/abc/callback\n"
+    kept = accounts.get("acc")
+    assert kept == make_account(public_url="https://dify.corp.cn/e/abc")
+    assert "no known address" in run("address", "acc", "").output
+
+
+@pytest.mark.parametrize("url", ["dify.corp.cn/e/abc", "ftp://x", "https://", "https://x/e?a=1"])
+def test_an_address_that_is_none_is_refused_with_the_fields_name(
+    run: Run, accounts: Accounts, url: str
+) -> None:
+    accounts.save("acc", make_account())
+    done = run("address", "acc", url)
+    assert done.exit_code == 1
+    assert "public_url" in done.output
+    assert accounts.get("acc") == make_account()
+
+
 def test_an_account_without_a_menu_says_so(run: Run, accounts: Accounts) -> None:
     accounts.save("acc", make_account())
     assert "no buttons" in run("menu", "acc").output

@@ -224,12 +224,12 @@ def test_a_file_that_is_broken_for_a_while_changes_nothing(
 
 
 def test_a_worker_follows_the_file_while_it_runs(
-    accounts: Accounts, settings: Settings, write: Callable[[object], Path]
+    accounts: Accounts, settings: Settings, database: Database, write: Callable[[object], Path]
 ) -> None:
     entry = ENTRY | {"secret": "file:dify_key"}
     path = write({"acc": entry})
     changes = {"channel_accounts_file": path, "channel_check_every_s": 0.0}
-    upkeep = Upkeep(settings.model_copy(update=changes), accounts, CollectorRegistry())
+    upkeep = Upkeep(settings.model_copy(update=changes), database, accounts, CollectorRegistry())
     upkeep.start()
     until(lambda: accounts.names() == ["acc"])
     write({"other": entry})

@@ -11,14 +11,14 @@ from tool_server.channel.job import Job
 from tool_server.channel.schema import events
 
 
-def lost(desk: Desk, dify: FakeDify, *, started: bool = True) -> Job:
+def lost(desk: Desk, dify: FakeDify, *, started: bool = True, seconds: float = 20.0) -> Job:
     """A message whose worker died while the app was at it; leased by the next."""
     desk.claim("问")
     job = desk.lease()
     desk.work.fill_ticket(job, desk.people.asker("acc", desk.account, job.user))
     question = {"query": "问", "inputs": {"ticket": job.ticket}}
     body = {**question, "user": "zhang", "response_mode": "streaming"}
-    dify.scripts["问"] = Script(seconds=20)
+    dify.scripts["问"] = Script(seconds=seconds)
     headers = {"Authorization": "Bearer app-test"}
     with httpx.stream("POST", f"{dify.url}/chat-messages", json=body, headers=headers) as stream:
         next(stream.iter_lines())
@@ -29,6 +29,7 @@ def lost(desk: Desk, dify: FakeDify, *, started: bool = True) -> Job:
             task=f"task-{run.message}",
             message=run.message,
             conversation=run.conversation,
+            run=f"run-{run.message}",
             again="",
         )
     desk.work.take_from("one")
@@ -64,6 +65,42 @@ def test_an_answer_that_was_lost_with_its_reader_is_asked_for_again(
     assert len(dify.runs) == 2
     assert len(again(desk)) == 1
     assert dify.runs[0].stopped == started  # without its first event nobody knows the task
+
+
+def test_a_run_that_dify_goes_on_with_is_waited_for(desk: Desk, dify: FakeDify) -> None:
+    dify.keeps_runs = True
+    composed = desk.answer(lost(desk, dify, seconds=2.0))
+    assert composed is not None
+    assert texts(composed) == ["答：问"]
+    assert composed.conversation == dify.runs[0].conversation
+    assert len(dify.runs) == 1
+    assert not dify.runs[0].answer  # of the message itself Dify has kept nothing
+
+
+def test_a_run_that_takes_too_long_without_its_reader_is_stopped_and_asked_for_again(
+    desk: Desk, dify: FakeDify
+) -> None:
+    dify.keeps_runs = True
+    object.__setattr__(desk.asking.composer.asker, "outlive_s", 0.2)
+    composed = desk.answer(lost(desk, dify))
+    assert composed is not None
+    assert texts(composed) == ["答：问"]
+    assert [run.stopped for run in dify.runs] == [True, False]
+    assert len(again(desk)) == 1
+
+
+def test_a_run_that_is_waited_for_is_stopped_by_its_person(desk: Desk, dify: FakeDify) -> None:
+    dify.keeps_runs = True
+    job = lost(desk, dify)
+    stop = desk.claim("/stop")
+    urgent = desk.work.lease(quick=True)
+    assert urgent is not None
+    assert urgent.id == stop
+    desk.work.stop_conversation(urgent)
+    composed = desk.answer(job)
+    assert composed is not None
+    assert "停" in texts(composed)[0]
+    assert [run.stopped for run in dify.runs] == [True]
 
 
 def test_a_run_that_dify_has_no_record_of_is_asked_for_again(desk: Desk, dify: FakeDify) -> None:

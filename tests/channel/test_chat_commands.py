@@ -103,7 +103,7 @@ def test_a_stop_ends_a_running_answer_with_what_was_said_so_far(desk: Desk, dify
         wait_for(lambda: any(text == "前一半" for text, _ in desk.screen.seen))
         desk.claim("/stop")
         stop = desk.answer(desk.lease(other), other, others)
-        composed = answer.result(timeout=10)
+        composed = answer.result(timeout=90)
     assert stop is not None
     assert composed is not None
     assert texts(stop) == ["好的，已停止 1 条正在处理的消息。"]
@@ -122,7 +122,7 @@ def test_a_stop_ends_a_run_that_has_said_nothing_with_a_sentence(
         answer = pool.submit(desk.answer, running)
         wait_for(lambda: dify.runs)
         desk.say("/停止")
-        composed = answer.result(timeout=10)
+        composed = answer.result(timeout=90)
     assert composed is not None
     assert texts(composed) == ["（已停止）"]
 
@@ -135,7 +135,7 @@ def test_a_stop_in_the_moment_before_a_run_begins_still_ends_it(desk: Desk, dify
         answer = pool.submit(desk.answer, running)
         wait_for(lambda: dify.runs)
         desk.say("/停止")
-        composed = answer.result(timeout=10)
+        composed = answer.result(timeout=90)
     assert composed is not None
     assert texts(composed) == ["（已停止）"]
     assert dify.runs[0].stopped

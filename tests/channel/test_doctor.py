@@ -19,8 +19,9 @@ from tool_server.auth import Keys
 from tool_server.channel.account import Account
 from tool_server.channel.checks import Check, check_platform
 from tool_server.channel.checkup import Checkup
-from tool_server.channel.doctor import examine, public_address
+from tool_server.channel.doctor import examine
 from tool_server.channel.doctor_commands import doctor
+from tool_server.channel.public import public_of
 from tool_server.channel.schema import messages
 from tool_server.channel.wecom_errors import FAULTS, advice, refusal
 from tool_server.database import Database
@@ -85,7 +86,7 @@ def bad(checks: list[Check]) -> dict[str, str]:
 def test_all_is_well_and_nothing_of_it_is_kept_as_a_message(
     own: Settings, account: Account, database: Database
 ) -> None:
-    checks = examine(own, "acc", account, "zhang")
+    checks = examine(own, database, "acc", account, "zhang")
     assert bad(checks) == {}
     names = "platform app visible user address callback dify ticket files"
     assert [check.name for check in checks] == names.split()
@@ -103,10 +104,15 @@ def test_all_is_well_and_nothing_of_it_is_kept_as_a_message(
     ],
 )
 def test_what_is_wrong_is_named_with_what_to_do(
-    own: Settings, account: Account, changes: dict[str, object], name: str, word: str
+    own: Settings,
+    database: Database,
+    account: Account,
+    changes: dict[str, object],
+    name: str,
+    word: str,
 ) -> None:
     entered = make_account(**{"dify_url": account.dify_url} | changes)
-    assert word in bad(examine(own, "acc", entered))[name]
+    assert word in bad(examine(own, database, "acc", entered))[name]
 
 
 def test_an_address_that_is_not_trusted_is_named(settings: Settings) -> None:
@@ -130,16 +136,18 @@ def test_an_app_that_nobody_sees_and_a_person_outside_are_told(settings: Setting
         assert "60011" in found["user"]
 
 
-def test_a_public_address_where_nobody_is_says_so(own: Settings, account: Account) -> None:
+def test_a_public_address_where_nobody_is_says_so(
+    own: Settings, database: Database, account: Account
+) -> None:
     away = own.model_copy(update={"channel_public_url": "http://127.0.0.1:9"})
-    assert "Nobody answers" in bad(examine(away, "acc", account))["address"]
+    assert "Nobody answers" in bad(examine(away, database, "acc", account))["address"]
 
 
 def test_a_disabled_account_refuses_its_callbacks(
-    own: Settings, account: Account, app: Flask
+    own: Settings, database: Database, account: Account, app: Flask
 ) -> None:
     app.extensions["channel"].accounts.save("acc", account.model_copy(update={"enabled": False}))
-    assert "disabled" in bad(examine(own, "acc", account))["address"]
+    assert "disabled" in bad(examine(own, database, "acc", account))["address"]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +162,7 @@ def test_the_public_address_is_a_base_or_a_pattern(
     settings: Settings, public: str, address: str
 ) -> None:
     changed = settings.model_copy(update={"channel_public_url": public})
-    assert public_address(changed, "acc") == address
+    assert public_of(changed, "acc", make_account()).callback == address
 
 
 def test_the_route_examines_and_needs_the_admin_key(
@@ -185,19 +193,26 @@ def test_an_account_of_the_accounts_file_is_not_changed_over_http(
         assert "accounts file" in answer.get_json()["error"]["message"]
 
 
-def test_the_hourly_checkup_is_a_metric(own: Settings, account: Account, app: Flask) -> None:
+def test_the_hourly_checkup_is_a_metric(
+    own: Settings, database: Database, account: Account, app: Flask
+) -> None:
     registry = CollectorRegistry()
-    checkup = Checkup(own, app.extensions["channel"].accounts, registry)
+    checkup = Checkup(own, database, app.extensions["channel"].accounts, registry)
     checkup.look()
     page = generate_latest(registry).decode()
     assert 'shenqiao_channel_check_ok{account="acc",check="callback"} 1.0' in page
 
 
 def test_a_check_that_changes_is_logged_once_and_a_removed_account_leaves_the_metric(
-    own: Settings, account: Account, app: Flask, platform: Platform, capsys: Any
+    own: Settings,
+    database: Database,
+    account: Account,
+    app: Flask,
+    platform: Platform,
+    capsys: Any,
 ) -> None:
     accounts, registry = app.extensions["channel"].accounts, CollectorRegistry()
-    checkup = Checkup(own, accounts, registry)
+    checkup = Checkup(own, database, accounts, registry)
     platform.api.script(Fault("gettoken", "errcode", 2, code=40001))
     for _ in range(3):
         checkup.look()
@@ -211,8 +226,10 @@ def test_a_check_that_changes_is_logged_once_and_a_removed_account_leaves_the_me
 @pytest.mark.parametrize("code", [code for fault in FAULTS for code in fault.codes])
 def test_every_known_code_has_a_sentence_for_the_operator(code: int) -> None:
     said = advice(refusal(code, "not allow to access from your ip, from ip: 1.2.3.4, more"))
-    assert f"(code {code})" in said
-    assert ("1.2.3.4" in said) is (code == 60020)
+    assert f"(code {code})" in said.en
+    assert f"（错误码 {code}）" in said.zh
+    for text in (said.en, said.zh):
+        assert ("1.2.3.4" in text) is (code == 60020)
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,16 @@ from tool_server.channel.ledger import Ledger
 from tool_server.channel.outbound import AMR, is_short_amr
 from tool_server.channel.page import Page, Pages
 from tool_server.channel.schema import pages
-from tool_server.channel.surface import Content, File, Incoming, Limits, Text, Thumbs
-from tool_server.channel.surfaces import wecom_app
+from tool_server.channel.surface import (
+    Content,
+    File,
+    Incoming,
+    Limits,
+    Picture,
+    Text,
+    Thumbs,
+)
+from tool_server.channel.surfaces import wecom_app, wecom_bot
 from tool_server.channel.wecom_api import WeComApi
 from tool_server.channel.work import Work
 from tool_server.database import Database
@@ -179,14 +187,14 @@ def test_an_answer_that_rests_on_closed_passages_has_a_page_for_its_asker_alone(
 ) -> None:
     finisher = bench.finisher(channel_public_url=PUBLIC)
     job = bench.job()
-    tickets.restrict(bench.database, job.ticket)
+    tickets.note_given(bench.database, job.ticket, [], closed=True)
     finisher.finish(job, account_of("wecom_app"), APP, Answered(SENTENCE * 400, "c"))
     assert [page.user for page in bench.stored()] == ["zhang"]
 
 
 def test_what_memory_may_repeat_of_closed_passages_is_for_its_asker_alone(bench: Bench) -> None:
     finisher = bench.finisher(channel_public_url=PUBLIC)
-    tickets.restrict(bench.database, bench.job().ticket)
+    tickets.note_given(bench.database, bench.job().ticket, [], closed=True)
     finisher.finish(
         bench.job("再说详细一点"), account_of("wecom_app"), APP, Answered(SENTENCE * 400, "c")
     )
@@ -200,7 +208,7 @@ def test_what_memory_may_repeat_of_closed_passages_is_for_its_asker_alone(bench:
 def test_where_nobody_can_sign_in_closed_passages_have_no_page(bench: Bench, surface: str) -> None:
     finisher = bench.finisher(channel_public_url=PUBLIC)
     job = bench.job()
-    tickets.restrict(bench.database, job.ticket)
+    tickets.note_given(bench.database, job.ticket, [], closed=True)
     shown = texts(
         finisher.finish(job, account_of(surface), SURFACES[surface], Answered(SENTENCE * 999, "c"))
     )
@@ -312,6 +320,55 @@ def test_a_bot_gets_links_to_files_of_its_own_dify(bench: Bench, dify_host: str)
     assert shown == f"好的。\n\n[报表]({dify_host}/files/c.pdf)"
 
 
+def test_pictures_of_a_bots_answer_go_with_its_stream_and_other_files_stay_links(
+    bench: Bench, dify_host: str
+) -> None:
+    names = {"a.png": "image", "b.webp": "image", "c.pdf": "file", "missing": "image"}
+    files = tuple(
+        Produced(kind, f"{dify_host}/files/{name}", name)  # type: ignore[arg-type]  # a kind of media
+        for name, kind in names.items()
+    )
+    account = account_of("wecom_bot", f"{dify_host}/v1")
+    text, *shown = bench.finisher().finish(
+        bench.job(), account, wecom_bot.LIMITS, Answered("好的。", "c", files=files)
+    )
+    pictures = [one for one in shown if isinstance(one, Picture)]
+    assert [one.name for one in pictures] == ["a.png", "b.jpg"]
+    assert pictures[0].data == FILES["a.png"]
+    assert pictures[1].data.startswith(b"\xff\xd8\xff")
+    assert text == Text(
+        f"好的。\n\n[c.pdf]({dify_host}/files/c.pdf)\n\n[missing]({dify_host}/files/missing)"
+    )
+
+
+def test_pictures_of_a_stream_are_made_as_small_as_all_of_them_together_may_be(
+    bench: Bench, dify_host: str
+) -> None:
+    out = io.BytesIO()
+    Image.effect_noise((1200, 900), 90).convert("RGB").save(out, "PNG")
+    FILES["noise.png"] = out.getvalue()
+    files = tuple(Produced("image", f"{dify_host}/files/noise.png?{n}") for n in range(3))
+    account, finisher = account_of("wecom_bot", f"{dify_host}/v1"), bench.finisher()
+    shown = finisher.finish(
+        bench.job(), account, wecom_bot.LIMITS, Answered("好的。", "c", files=files)
+    )
+    sizes = [len(one.data) for one in shown if isinstance(one, Picture)]
+    assert len(FILES["noise.png"]) > 768 * 1024
+    assert len(sizes) == 3
+    assert sum(sizes) <= 768 * 1024
+
+
+def test_an_answer_of_a_picture_alone_has_a_word_for_the_stream_to_end_with(
+    bench: Bench, dify_host: str
+) -> None:
+    files = (Produced("image", f"{dify_host}/files/a.png", "a.png"),)
+    account = account_of("wecom_bot", f"{dify_host}/v1")
+    text, _ = bench.finisher().finish(
+        bench.job(), account, wecom_bot.LIMITS, Answered("", "c", files=files)
+    )
+    assert text == Text("图片")
+
+
 @pytest.mark.parametrize(
     ("before", "question", "default", "begins"),
     [
@@ -359,9 +416,9 @@ def test_markdown_of_an_app_goes_out_as_markdown_and_never_passively(bench: Benc
 
 def test_an_expired_page_is_gone(bench: Bench) -> None:
     now = [1000.0]
-    kept = Pages(bench.database, public_url=PUBLIC, ttl_s=60, clock=lambda: now[0])
+    kept = Pages(bench.database, ttl_s=60, clock=lambda: now[0])
     page = Page(bench.job().id, "acc", "", "文", "zh", kept.expiry())
-    secret = kept.keep(page).rpartition("/")[2]
+    secret = kept.keep(page)
     assert kept.read(secret) == page
     now[0] += 61
     assert kept.read(secret) is None

@@ -11,13 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.channel.conftest import ledger_of, make_account, make_kf
+from tool_server.channel import feedback
 from tool_server.channel.account import Account
 from tool_server.channel.kf import handover
 from tool_server.channel.kf.cursors import Cursors, LostSource, Source, want
 from tool_server.channel.kf.items import Failed, Serves, Unreadable, read
 from tool_server.channel.kf.page import Page, Taker, read_page
 from tool_server.channel.schema import cursors, messages
-from tool_server.channel.surface import Address, Callback, HandOver, Incoming, Pull, Text
+from tool_server.channel.surface import (
+    Address,
+    Callback,
+    Choices,
+    HandOver,
+    Incoming,
+    Pull,
+    Text,
+    Thumbs,
+)
 from tool_server.channel.surfaces import wecom_kf
 from tool_server.channel.wecom_api import SendError
 from tool_server.database import Database
@@ -259,6 +269,30 @@ def test_a_welcome_is_one_text_under_its_code() -> None:
     ((path, request),) = platform.calls
     assert path.endswith("send_msg_on_event")
     assert (request["code"], request["text"]["content"]) == ("c", "Hallo")
+
+
+def test_questions_of_a_welcome_are_a_menu_where_they_fit() -> None:
+    (body,) = bodies(Choices("Hallo", "Fragen:", ("Eins?", "Zwei?")), to=address(welcome_code="c"))
+    menu = json.loads(body)["request"]["msgmenu"]
+    assert menu["head_content"] == "Hallo\n\nFragen:"
+    assert [item["click"]["content"] for item in menu["list"]] == ["Eins?", "Zwei?"]
+    (body,) = bodies(Choices("Hallo", "Fragen:", ("?" * 129,)), to=address(welcome_code="c"))
+    assert json.loads(body)["request"]["text"]["content"].endswith("· " + "?" * 129)
+
+
+def test_a_press_on_a_thumb_is_feedback_and_on_anything_else_a_question() -> None:
+    (body,) = bodies(Thumbs("stream1", "zh"))
+    menu = json.loads(body)["request"]["msgmenu"]
+    up, down = (item["click"]["id"] for item in menu["list"])
+    thumbs = {up: feedback.Thumb("stream1", "like"), down: feedback.Thumb("stream1", "dislike")}
+    for name, thumb in thumbs.items():
+        text = {"content": "有帮助", "menu_id": name}
+        pressed = read(ACCOUNT, KF, said() | {"text": text}).incoming
+        assert (pressed.kind, pressed.event) == ("event", "feedback")
+        assert feedback.read(pressed.data) == thumb
+    text = {"content": "Eins?", "menu_id": "ask/0"}
+    asked = read(ACCOUNT, KF, said() | {"text": text}).incoming
+    assert (asked.kind, asked.text) == ("text", "Eins?")
 
 
 def test_after_48_hours_nothing_is_called() -> None:

@@ -1,6 +1,7 @@
 """Memory: a conversation of Dify's goes on until silence, a number of turns, /new, or other rights end it."""
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from tests.fakes.dify import FakeDify
 from tool_server import access
 from tool_server.channel.account import Account
 from tool_server.channel.memory import Memory, keep, keep_rights
-from tool_server.channel.schema import tickets
+from tool_server.channel.schema import messages, tickets
+from tool_server.channel.tickets import note_given
 from tool_server.database import Database
 
 KEY = "acc//zhang"
@@ -73,13 +75,17 @@ def test_other_rights_end_a_conversation_and_the_same_ones_do_not(
 
 
 class Departments:
-    """A person whose departments a test changes."""
+    """A person whose departments, and what is open to them, a test changes."""
 
     def __init__(self) -> None:
         self.now: tuple[int, ...] = (7,)
+        self.closed: set[str] = set()  # documents
 
     def asker(self, name: str, _account: Account, user: str, _chat: str = "") -> access.Asker:
         return access.Asker(name, user, self.now)
+
+    def withheld(self, _asker: access.Asker, documents: Collection[str]) -> bool:
+        return not self.closed.isdisjoint(documents)
 
 
 def with_departments(desk: Desk) -> Departments:
@@ -99,6 +105,35 @@ def test_a_person_whose_departments_changed_is_asked_for_in_a_new_conversation(
     desk.say("三")
     first, second, third = (run.conversation for run in dify.runs)
     assert first == second != third
+
+
+def test_a_document_that_was_closed_ends_the_conversation_that_was_given_it_once(
+    desk: Desk, dify: FakeDify, database: Database
+) -> None:
+    people = with_departments(desk)
+    desk.say("一")
+    job = desk.database.read(lambda db: db.execute(sa.select(messages)).one())
+    note_given(database, job.ticket, ["d1", "d2"], closed=False)
+    note_given(database, job.ticket, ["d2", "x" * 65], closed=False)
+    desk.say("二")
+    people.closed = {"d2"}
+    desk.say("三")
+    desk.say("四")
+    first, second, third, fourth = (run.conversation for run in dify.runs)
+    assert first == second != third == fourth
+
+
+def test_what_another_person_was_given_ends_no_conversation(
+    desk: Desk, dify: FakeDify, database: Database
+) -> None:
+    people = with_departments(desk)
+    desk.say("一")
+    desk.say("eins", user="li")
+    of_li = sa.select(messages.c.ticket).where(messages.c.user == "li")
+    note_given(database, database.read(lambda db: db.scalar(of_li)) or "", ["d1"], closed=False)
+    people.closed = {"d1"}
+    desk.say("二")
+    assert dify.runs[0].conversation == dify.runs[2].conversation
 
 
 def test_the_ticket_of_a_question_names_the_departments_of_that_moment(

@@ -51,7 +51,8 @@ class Site:
         incoming = Incoming(name, name, "zhang", "text", "?", 1)
         message = self.channel.ledger.claim("acc", incoming, wait_until=0).message_id
         expires_at = self.channel.pages.expiry()
-        return self.channel.pages.keep(Page(message, account, user, text, "zh", expires_at))
+        page = Page(message, account, user, text, "zh", expires_at)
+        return f"{self.url}/channel/answers/{self.channel.pages.keep(page)}"
 
     def browser(self, user: str = "") -> httpx.Client:
         """A browser in the WeChat of a person."""

@@ -5,7 +5,7 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from tests.channel.conftest import claim, job_of, ledger_of, worker_of
+from tests.channel.conftest import claim, incoming, job_of, ledger_of, worker_of
 from tool_server.channel.ledger import Ledger
 from tool_server.channel.schema import messages
 from tool_server.channel.work import Work
@@ -38,10 +38,12 @@ def test_a_person_with_many_messages_does_not_keep_the_others_waiting(
     database: Database, work: Work
 ) -> None:
     ledger = ledger_of(database)
-    for number in range(20):
-        claim(ledger, number, user="busy")
-    claim(ledger, 20, user="li")
-    claim(ledger, 21, user="wang")
+
+    def claim_all(db: sa.Connection) -> None:
+        for number, user in enumerate(["busy"] * 20 + ["li", "wang"]):
+            ledger.claim_within(db, "acc", incoming(number, user), wait_until=0)
+
+    database.write(claim_all)  # in one transaction: they come within the second between two turns
     served = []
     for _ in range(4):
         job = job_of(work)
@@ -57,8 +59,8 @@ def test_others_who_keep_coming_do_not_starve_a_person_with_two_messages(
     claim(ledger, 1, user="two")
     claim(ledger, 2, user="two")
     database.write(
-        lambda db: db.execute(sa.update(messages).values(turn=messages.c.turn - 10))
-    )  # they came ten seconds ago
+        lambda db: db.execute(sa.update(messages).values(turn=messages.c.turn - 100))
+    )  # they came long ago
     for number in range(3, 9):
         claim(ledger, number, user=f"new{number}")
     first = job_of(work)

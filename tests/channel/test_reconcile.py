@@ -59,7 +59,7 @@ def give_up(work: Work) -> None:
 
 def all_kinds(ledger: Ledger, work: Work) -> None:
     """One message answered passively, one pushed, one given up, one in work, one told busy, one noted."""
-    connection = claim(ledger, 1, wait_s=4)
+    connection = claim(ledger, 1, wait_s=60)
     work.settle(job_of(work), "answer", bodies=["body"], reply=b"reply", dify="")
     ledger.fetch(connection)
     claim(ledger, 2)

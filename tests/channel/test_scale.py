@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from tests.channel.conftest import claim, ledger_of, worker_of
+from tool_server.channel.leasing import free_message
 from tool_server.channel.ledger import digest
 from tool_server.channel.queue_limits import COUNTS
 from tool_server.channel.schema import messages
-from tool_server.channel.work import free_message
 from tool_server.database import Database
 
 SOAK = os.environ.get("TEST_SOAK", "") not in ("", "0")

@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from tests.channel.conftest import incoming, job_of, ledger_of, worker_of
-from tests.waiting import until, wait_for
+from tests.waiting import until
 from tool_server.channel.job import Job
 from tool_server.channel.schema import messages
-from tool_server.channel.screen import SHOWN_BYTES, LedgerScreen, Screens, ending
+from tool_server.channel.screen import SHOWN_BYTES, SHOWN_EVERY_S, LedgerScreen, Screens, ending
 from tool_server.channel.streams import Streams
 from tool_server.channel.work import Work
 from tool_server.database import Database
@@ -40,8 +40,14 @@ def first_texts() -> list[float]:
 
 
 @pytest.fixture
-def screens(work: Work, first_texts: list[float]) -> Iterator[Screens]:
-    screens = Screens(work, first_texts.append)
+def every_s() -> float:
+    """How often streams are written; an hour shows what is written without waiting for a turn."""
+    return SHOWN_EVERY_S
+
+
+@pytest.fixture
+def screens(work: Work, first_texts: list[float], every_s: float) -> Iterator[Screens]:
+    screens = Screens(work, first_texts.append, every_s=every_s)
     screens.start()
     yield screens
     screens.close()
@@ -69,17 +75,26 @@ def taken(screen: LedgerScreen) -> str:
     return content
 
 
-def test_the_first_text_is_stored_at_once_and_the_last_without_another_call(
+@pytest.mark.parametrize("every_s", [3600.0])
+def test_progress_and_the_first_text_are_stored_at_once(
     database: Database, screens: Screens, job: Job, first_texts: list[float]
 ) -> None:
     screen = screens.open(job)
     screen.show("", progress="检索")
-    assert wait_for(lambda: stored(database, job) == "⏳ 检索…") < 0.25
+    until(lambda: stored(database, job) == "⏳ 检索…")
     screen.show("年", progress="")
-    assert wait_for(lambda: stored(database, job) == "年") < 0.25
-    screen.show("年假", progress="")
-    screen.show("年假有", progress="")
-    wait_for(lambda: stored(database, job) == "年假有", 2)
+    until(lambda: stored(database, job) == "年")
+    until(lambda: first_texts)
+
+
+def test_the_last_text_is_stored_without_another_call(
+    database: Database, screens: Screens, job: Job, first_texts: list[float]
+) -> None:
+    screen = screens.open(job)
+    for text in ("年", "年假", "年假有"):
+        screen.show(text, progress="")
+    until(lambda: stored(database, job) == "年假有")
+    until(lambda: first_texts)
     assert len(first_texts) == 1
 
 
@@ -146,5 +161,5 @@ def test_fifty_streams_are_one_transaction_a_turn(
         for screen in opened:
             screen.show("字" * token, progress="")
         time.sleep(0.02)
-    until(lambda: all(stored(database, job) == "字" * 59 for job in jobs), 5)
+    until(lambda: all(stored(database, job) == "字" * 59 for job in jobs))
     print(f"50 streams of 59 tokens: {time.monotonic() - started:.2f} s")  # noqa: T201

@@ -20,11 +20,14 @@ from tests.channel.conftest import AES_KEY
 from tests.waiting import until
 from tool_server.app import create_app
 from tool_server.auth import Keys
+from tool_server.channel import erase
+from tool_server.channel.bot_checks import check_reached
 from tool_server.channel.job import Job
 from tool_server.channel.ledger import stream_id
-from tool_server.channel.schema import messages
+from tool_server.channel.schema import messages, pictures
 from tool_server.channel.services import Services
 from tool_server.channel.streams import Stream
+from tool_server.channel.surface import Picture
 from tool_server.channel.surfaces import wecom_bot
 from tool_server.channel.work import Work
 from tool_server.migrate import migrate
@@ -133,6 +136,38 @@ def test_a_stream_shows_what_the_worker_has_and_ends_with_the_answer(bot: Bot) -
         assert bot.refresh() == last
     assert bot.write()["content"] == last["content"]  # a late delivery of the message too
     assert bot.work.lease() is None
+
+
+def heard(bot: Bot) -> str:
+    account = bot.services.accounts.get("bot")
+    assert account is not None
+    (check,) = check_reached(bot.services.settings, bot.services.database, "bot", account)
+    assert check.ok
+    return check.advice
+
+
+def test_the_doctor_tells_when_the_webhook_was_called_last(bot: Bot) -> None:
+    assert "No message has come yet" in heard(bot)
+    bot.write()
+    assert "nobody has come for its stream" in heard(bot)
+    bot.change(wait_until=time.time() + 40)
+    bot.refresh()
+    assert "the last refresh" in heard(bot)
+
+
+def test_a_stream_ends_with_its_pictures_again_and_again(bot: Bot) -> None:
+    bot.write()
+    picture = Picture("图.png", "https://dify.corp.cn/files/1", b"\x89PNG\r\n\x1a\nrest")
+    job = bot.lease()
+    bot.work.show_all([(job, "见")])
+    assert "msg_item" not in bot.refresh()
+    bot.work.settle(job, "见图。", bodies=["b"], reply=None, dify="c", pictures=[picture])
+    last = bot.refresh()
+    assert [item["msgtype"] for item in last["msg_item"]] == ["image"]
+    assert bot.refresh() == last
+    erase.forget(bot.services.database, "bot", "zhang")
+    found = sa.select(sa.func.count()).select_from(pictures)
+    assert bot.services.database.read(lambda db: db.scalar(found)) == 0
 
 
 def test_every_delivery_names_the_same_stream(bot: Bot) -> None:

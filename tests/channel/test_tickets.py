@@ -50,9 +50,9 @@ def test_of_two_apps_at_once_one_has_the_ticket(database: Database, ticket: str)
 
 def test_an_unknown_or_old_ticket_opens_nothing(database: Database, ticket: str) -> None:
     assert tickets.resolve(database, "unknown", "app", "conv") is None
-    database.write(lambda db: tickets.extend(db, ticket, time.time() - 1))
+    database.write(lambda db: tickets.extend(db, [ticket], time.time() - 1))
     assert tickets.resolve(database, ticket, "app", "conv") is None
-    database.write(lambda db: tickets.extend(db, ticket, time.time() + 60))
+    database.write(lambda db: tickets.extend(db, [ticket], time.time() + 60))
     assert tickets.resolve(database, ticket, "app", "conv") == ASKER
 
 

@@ -15,6 +15,7 @@ from playground.wechat.platform import Platform
 from tests.channel.conftest import make_account
 from tests.channel.wecom import calls, serve_platform
 from tool_server.channel.account import Account
+from tool_server.channel.token_ages import token_ages
 from tool_server.channel.token_shelf import LedgerShelf, MemoryShelf, Shelf
 from tool_server.channel.tokens import Tokens, token_name
 from tool_server.channel.vault import Vault
@@ -79,7 +80,7 @@ class Source:
 
     def __call__(self, _account: Account) -> tuple[str, float]:
         self.fetched += 1
-        self.gate.wait(5)
+        self.gate.wait(90)
         if self.fault is not None:
             raise self.fault
         return f"token-{self.fetched}", 7200.0
@@ -295,6 +296,26 @@ def test_a_stored_token_is_sealed_and_no_repr_shows_one(
     assert held.value == token
     assert token not in repr(held)
     assert token not in repr(api)
+
+
+def test_each_fetch_and_the_age_of_what_it_brought_are_told(
+    database: Database, settings: Settings, source: Source
+) -> None:
+    told: list[int] = []
+    shelf = LedgerShelf(database, Vault.open(settings.data_dir))
+    tokens = Tokens(shelf, source, patience_s=10, fetched=told.append)
+    accounts = {"acc": ACCOUNT, "other": make_account(secret="another")}
+    assert token_ages(database, accounts) == {}
+    source.fault = SendError(-1, "busy", again_in_s=1.0)
+    with pytest.raises(SendError):
+        tokens.get(accounts["other"])
+    source.fault = None
+    tokens.get(ACCOUNT)
+    tokens.get(ACCOUNT)
+    assert told == [-1, 0]
+    ages = token_ages(database, accounts)
+    assert list(ages) == ["acc"]
+    assert 0 <= ages["acc"] < 60
 
 
 def test_an_untrusted_address_is_named_in_the_error() -> None:

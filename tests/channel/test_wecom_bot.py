@@ -21,6 +21,7 @@ from tool_server.channel.surface import (
     Callback,
     Incoming,
     Media,
+    Picture,
     Refresh,
     Refused,
     Shown,
@@ -41,6 +42,9 @@ BOT = parse_account(
         "dify_key": "app-test",
     }
 )
+
+
+PICTURE = Picture("图.png", "https://dify.corp.cn/files/1", b"\x89PNG\r\n\x1a\nrest")
 
 
 def message(**fields: Any) -> dict[str, Any]:
@@ -267,6 +271,22 @@ def test_the_first_reply_of_a_stream_carries_its_feedback_id() -> None:
         "stream": {**stream, "feedback": {"id": "s1"}},
     }
     assert opened(Shown("s1", "⏳", False))["stream"] == stream
+
+
+def test_a_finish_carries_its_pictures_with_their_sum() -> None:
+    stream = opened(Shown("s1", "图", True, pictures=[PICTURE]))["stream"]
+    (item,) = stream["msg_item"]
+    assert item["msgtype"] == "image"
+    assert base64.b64decode(item["image"]["base64"]) == PICTURE.data
+    assert item["image"]["md5"] == hashlib.md5(PICTURE.data, usedforsecurity=False).hexdigest()
+
+
+def test_an_answer_that_is_sent_leads_to_its_pictures() -> None:
+    to = decoded(message()).address
+    (body,) = wecom_bot.bodies(BOT, to, [Text("好" * 9000), PICTURE], message_id=1)
+    content = json.loads(body)["body"]["markdown"]["content"]
+    assert content.endswith("好\n\n[图.png](https://dify.corp.cn/files/1)")
+    assert 20470 < len(content.encode()) <= 20480
 
 
 @given(st.text(max_size=9000), st.integers(0, 3))

@@ -1,6 +1,7 @@
 """The surface of a bot by long connection: what callbacks bring, which frames an answer becomes, and where they go."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tool_server.channel.account import Account, WeComBotSocket
-from tool_server.channel.surface import Address, File, Refused, Text
+from tool_server.channel.surface import Address, Choices, File, Refused, Text
 from tool_server.channel.surfaces import wecom_bot_socket as surface
 from tool_server.channel.wecom_api import SendError
 
@@ -61,7 +62,7 @@ def address(*, at: float | None = None, event: str = "", chat: str = "") -> Addr
     return surface.incoming(ACCOUNT, "cb-1", body, now=now).address
 
 
-def sent(platform: Platform, to: Address, *contents: Text | File) -> list[dict[str, Any]]:
+def sent(platform: Platform, to: Address, *contents: Text | File | Choices) -> list[dict[str, Any]]:
     for body in surface.bodies(ACCOUNT, to, contents, message_id=7):
         surface.send(platform, ACCOUNT, body)
     return platform.taken
@@ -115,6 +116,56 @@ def test_an_entrance_is_answered_with_a_welcome_that_has_no_second_way() -> None
     assert (welcome["cmd"], welcome["text"]) == ("aibot_respond_welcome_msg", {"content": "欢迎"})
     with pytest.raises(SendError):
         sent(Platform(846605), to, Text("欢迎"))
+
+
+def test_questions_of_a_welcome_are_buttons_where_they_are_short() -> None:
+    to = address(event="enter_chat")
+    (short,) = sent(Platform(), to, Choices("欢迎", "您可以问：", ("年假？", "VPN？")))
+    card = short["template_card"]
+    assert [button["key"] for button in card["button_list"]] == ["ask:年假？", "ask:VPN？"]
+    assert re.fullmatch(r"ask-[0-9a-f]{32}", card["task_id"])
+    (long,) = sent(Platform(), to, Choices("欢迎", "您可以问：", ("年" * 17,)))
+    assert long["text"] == {"content": "欢迎\n\n您可以问：\n· " + "年" * 17}
+
+
+@pytest.mark.parametrize(
+    ("data", "event", "text"),
+    [
+        ({"event_key": "ask:VPN？", "task_id": "ask-1"}, "click", "VPN？"),
+        ({"event_key": "ask:VPN？", "task_id": ["ask-1"]}, "click", "VPN？"),
+        ({"event_key": "like", "task_id": "0123"}, "card", ""),
+        ({"event_key": 7, "task_id": ["ask-1"]}, "card", ""),
+    ],
+)
+def test_a_press_on_a_question_asks_it(data: dict[str, Any], event: str, text: str) -> None:
+    happened = {"eventtype": "template_card_event", "template_card_event": data}
+    body = BODY | {"msgtype": "event", "event": happened}
+    message = surface.incoming(ACCOUNT, "cb-1", body, now=time.time())
+    assert (message.event, message.text) == (event, text)
+
+
+def test_a_card_shows_which_question_was_pressed_and_a_text_cannot() -> None:
+    to = address(event="enter_chat")
+    said = Choices("欢迎", "您可以问：", ("年假？", "VPN？"))
+    (welcome,) = surface.bodies(ACCOUNT, to, [said], message_id=7)
+    changed = json.loads(surface.chosen(to, welcome, "VPN？"))
+    before, after = (
+        frame["body"]["template_card"]["button_list"] for frame in (json.loads(welcome), changed)
+    )
+    assert [button["text"] for button in after] == ["年假？", "✓ VPN？"]
+    assert [button["key"] for button in after] == [button["key"] for button in before]
+    assert changed["body"]["response_type"] == "update_template_card"
+    (text,) = surface.bodies(ACCOUNT, to, [Text("欢迎")], message_id=7)
+    assert surface.chosen(to, text, "VPN？") == ""
+
+
+def test_what_a_press_asked_is_answered_by_a_message() -> None:
+    data = {"event_key": "ask:VPN？", "task_id": "ask-1"}
+    happened = {"eventtype": "template_card_event", "template_card_event": data}
+    body = BODY | {"msgtype": "event", "event": happened}
+    to = surface.incoming(ACCOUNT, "cb-1", body, now=time.time()).address
+    (only,) = sent(Platform(), to, Text("一"))
+    assert (only["cmd"], only["markdown"]) == ("aibot_send_msg", {"content": "一"})
 
 
 def test_a_message_that_came_another_way_is_answered_with_a_message() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.waiting import PATIENCE_S
+
 
 class BotClient:
     """`with BotClient(url) as client:`; `call` sends a command and waits for its answer."""
@@ -39,7 +41,7 @@ class BotClient:
 
     def ask(self, cmd: str, body: dict[str, Any], req_id: str = "r-1") -> dict[str, Any]:
         self.send(cmd, body, req_id)
-        return self._answers.get(timeout=10)
+        return self._answers.get(timeout=PATIENCE_S)
 
     def send(self, cmd: str, body: dict[str, Any], req_id: str) -> None:
         """A command whose answer nobody waits for."""
@@ -51,7 +53,7 @@ class BotClient:
 
     def message(self) -> dict[str, Any]:
         """The next frame that the platform sends by itself."""
-        return self._messages.get(timeout=10)
+        return self._messages.get(timeout=PATIENCE_S)
 
     def quiet(self) -> bool:
         """Whether nothing has come."""

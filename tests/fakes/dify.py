@@ -1,12 +1,15 @@
 """A scripted Service API over real HTTP: the channel's tests say how each question is answered.
 
 As hard as the real one: the row of a message is there from the start, its answer only if the reader stayed to the end.
+The run itself goes on without a reader; what it said can be looked up where `keeps_runs` says so, as in newer versions.
 """
 
 import json
+import queue
+import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +19,7 @@ from playground.serving import Server
 
 KEY = "app-test"
 REFUSED = "refused by the script"
+PING_S = 0.1  # of a silent stream: so soon is it noticed that its reader has left
 
 
 @dataclass
@@ -39,6 +43,7 @@ class Script:
     part_s: float = 0.0
     nodes: tuple[tuple[str, str, float], ...] = ()
     sources: tuple[dict[str, Any], ...] = ()
+    model: Callable[[str], None] | None = None  # asked before the text is said, as a node would
 
 
 @dataclass
@@ -55,8 +60,12 @@ class Run:
     answer: str = ""
     status: str = "normal"
     stopped: bool = False
+    began_at: float = field(default_factory=time.time)
     first_at: float = 0.0  # when its first text went out
+    ended_at: float = 0.0
+    outputs: str = ""  # what it said, whoever read it
     sources: list[dict[str, Any]] = field(default_factory=list)
+    made: list[dict[str, Any]] = field(default_factory=list)  # files of its answer
 
 
 class FakeDify:
@@ -72,6 +81,8 @@ class FakeDify:
         self.feedback_status = 200
         self.asked_feedback = 0
         self.feedback_s = 0.0
+        self.held: dict[str, bytes] = {}  # files of answers, under /files/<name>
+        self.keeps_runs = False
         self._server = Server(self._app())
 
     @property
@@ -93,7 +104,9 @@ class FakeDify:
         app.add_url_rule("/v1/files/upload", view_func=self._upload, methods=["POST"])
         path = "/v1/messages/<message>/feedbacks"
         app.add_url_rule(path, view_func=self._feedback, methods=["POST"])
+        app.add_url_rule("/v1/workflows/run/<name>", view_func=self._workflow_run)
         app.add_url_rule("/v1/parameters", view_func=self._parameters)
+        app.add_url_rule("/files/<name>", view_func=self._file)
         return app
 
     def _chat(self) -> tuple[Response, int] | Response:
@@ -122,40 +135,19 @@ class FakeDify:
         return Response(self._events(run, script), mimetype="text/event-stream")
 
     def _events(self, run: Run, script: Script) -> Iterator[str]:
-        base = {
-            "task_id": f"task-{run.message}",
-            "message_id": run.message,
-            "conversation_id": run.conversation,
-        }
-        yield from _wait(script.first_s)
-        yield _event("workflow_started", base)
-        for kind, title, seconds in script.nodes:
-            yield _event("node_started", base, data={"node_type": kind, "title": title})
-            yield from _wait(seconds)
-        yield from _wait(script.seconds, run)
-        for one in script.message_files:
-            yield _event("message_file", base, **one)
-        if script.run_error:
-            run.status = "error"
-            yield _event("error", base, status=400, code="completion_request_error", message="no")
-            return
-        text = script.text or f"答：{run.query}"
-        run.first_at = time.time()
-        size = -(-len(text) // script.parts)
-        said = ""
-        for part, at in enumerate(range(0, len(text), size), start=1):
-            if run.stopped:
+        """What the reader gets of the run, which has a thread of its own; the answer is kept once all was read."""
+        events: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=_work, args=(run, script, events.put), daemon=True).start()
+        while True:
+            try:
+                event = events.get(timeout=PING_S)
+            except queue.Empty:
+                yield ": working\n\n"
+                continue
+            if event is None:
                 break
-            if script.error_after and part > script.error_after:
-                run.status = "error"
-                yield _event("error", base, status=400, code="completion_request_error")
-                return
-            yield _event("message", base, answer=text[at : at + size])
-            said += text[at : at + size]
-            yield from _wait(script.part_s, run)
-        metadata = {"retriever_resources": list(script.sources)}
-        yield _event("message_end", base, metadata=metadata, files=list(script.files))
-        run.answer, run.sources = said, list(script.sources)
+            yield event
+        run.answer = run.outputs
 
     def _stop(self, task: str) -> Response:
         for run in self.runs:
@@ -180,6 +172,7 @@ class FakeDify:
                 "answer": run.answer,
                 "status": run.status,
                 "retriever_resources": run.sources,
+                "message_files": run.made,
             }
             for run in runs
         ]
@@ -204,6 +197,15 @@ class FakeDify:
         )
         return data if owner == user else None
 
+    def hold(self, name: str, data: bytes) -> dict[str, Any]:
+        """A file of an answer, as `Script.files` lists it."""
+        self.held[name] = data
+        kind = "image" if name.endswith((".png", ".jpg", ".webp")) else "document"
+        return {"type": kind, "url": f"{self._server.url}/files/{name}", "filename": name}
+
+    def _file(self, name: str) -> Response:
+        return Response(self.held[name]) if name in self.held else Response(status=404)
+
     def _feedback(self, message: str) -> tuple[Response, int] | Response:
         self.asked_feedback += 1
         time.sleep(self.feedback_s)
@@ -216,6 +218,15 @@ class FakeDify:
                 return jsonify(result="success")
         return _error(404, "not_found")
 
+    def _workflow_run(self, name: str) -> tuple[Response, int] | Response:
+        run = next((run for run in self.runs if name == f"run-{run.message}"), None)
+        if run is None or not self.keeps_runs:
+            return _error(404, "not_found")
+        if not run.ended_at:
+            return jsonify(id=name, status="running", outputs={})
+        status = "failed" if run.status == "error" else "stopped" if run.stopped else "succeeded"
+        return jsonify(id=name, status=status, outputs={"answer": run.outputs})
+
     def _parameters(self) -> tuple[Response, int] | Response:
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return _error(401, "unauthorized")
@@ -224,12 +235,63 @@ class FakeDify:
         return jsonify(user_input_form=form, **self.features)
 
 
-def _wait(seconds: float, run: Run | None = None) -> Iterator[str]:
-    """Comments while the app works, so that a reader that left is noticed; a stop ends it."""
+def _work(run: Run, script: Script, tell: Callable[[str | None], None]) -> None:
+    """The run from its first to its last event, then None."""
+    for event in _said(run, script):
+        tell(event)
+    run.ended_at = time.time()
+    tell(None)
+
+
+def _said(run: Run, script: Script) -> Iterator[str]:
+    base = {
+        "task_id": f"task-{run.message}",
+        "message_id": run.message,
+        "conversation_id": run.conversation,
+        "workflow_run_id": f"run-{run.message}",
+    }
+    _wait(script.first_s)
+    yield _event("workflow_started", base)
+    for kind, title, seconds in script.nodes:
+        yield _event("node_started", base, data={"node_type": kind, "title": title})
+        _wait(seconds)
+    _wait(script.seconds, run)
+    if script.model is not None:
+        script.model(run.query)
+    for one in script.message_files:
+        yield _event("message_file", base, **one)
+    if script.run_error:
+        yield _failed(run, base, message="no")
+        return
+    text = script.text or f"答：{run.query}"
+    run.first_at = time.time()
+    size = -(-len(text) // script.parts)
+    said = ""
+    for part, at in enumerate(range(0, len(text), size), start=1):
+        if run.stopped:
+            break
+        if script.error_after and part > script.error_after:
+            yield _failed(run, base)
+            return
+        yield _event("message", base, answer=text[at : at + size])
+        said += text[at : at + size]
+        _wait(script.part_s, run)
+    metadata = {"retriever_resources": list(script.sources)}
+    run.outputs, run.sources = said, list(script.sources)
+    run.made = [*script.message_files, *script.files]
+    yield _event("message_end", base, metadata=metadata, files=list(script.files))
+
+
+def _failed(run: Run, base: dict[str, str], **more: Any) -> str:
+    run.status = "error"
+    return _event("error", base, status=400, code="completion_request_error", **more)
+
+
+def _wait(seconds: float, run: Run | None = None) -> None:
+    """A stop ends it."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0 and not (run is not None and run.stopped):
-        time.sleep(min(0.02, left))
-        yield ": working\n\n"
+        time.sleep(min(0.05, left))
 
 
 def _event(name: str, base: dict[str, str], **more: Any) -> str:

@@ -116,7 +116,7 @@ class FakeToolServer:
                 "relay": request.headers.get("X-Shenqiao-Relay"),
             }
         )
-        return Response(b"<xml>reply</xml>", mimetype="text/xml")
+        return Response(b"<xml>reply</xml>", mimetype="text/xml", headers={"X-Shenqiao": "1"})
 
 
 def _frame(body: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from flask.testing import FlaskClient
 
 from scripts.demo_model.corpus import load
+from tests.waiting import wait_for
 from tool_server.__main__ import shenqiao
 from tool_server.app import create_app
 from tool_server.auth import Keys
@@ -247,13 +248,6 @@ def test_the_command_imports_a_file(handbook: Knowledge, tmp_path: Path) -> None
     assert "nowhere" in unknown.stderr
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_question_that_found_nothing_is_counted_and_can_be_forgotten(
     editor: FlaskClient, handbook: Knowledge
 ) -> None:
@@ -293,6 +287,6 @@ def test_a_search_never_waits_for_the_writer(knowledge: Knowledge) -> None:
     started = time.monotonic()
     for number in range(5000):
         writer.note(Question(f"q{number}"))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 14  # SQLite itself would wait 15 s for the lock, each time
     assert 0 < writer.waiting <= 256
     held.close()

@@ -20,9 +20,10 @@ from tool_server.access import Asker
 from tool_server.app import create_app
 from tool_server.auth import Keys
 from tool_server.channel import tickets
-from tool_server.channel.schema import messages
+from tool_server.channel.schema import given, messages
 from tool_server.channel.surface import Incoming
 from tool_server.knowledge.bases import Profile
+from tool_server.knowledge.closed import ClosedBases
 from tool_server.knowledge.document import Document, Piece, Section
 from tool_server.knowledge.rights import PUBLIC, read_access, rights_of, sees
 from tool_server.knowledge.schema import documents
@@ -139,7 +140,7 @@ def test_an_expired_ticket_opens_what_is_public_and_not_what_the_key_may_see(
     office: Office,
 ) -> None:
     channel = office.app.extensions["channel"]
-    channel.database.write(lambda db: tickets.extend(db, office.tickets["li"], time.time() - 1))
+    channel.database.write(lambda db: tickets.extend(db, [office.tickets["li"]], time.time() - 1))
     assert office.seen("li") == {"public"}
     assert office.seen("wang", conversation="elsewhere") == OPEN_TO["wang"]
     assert office.seen("wang", conversation="stolen") == {"public"}
@@ -275,6 +276,20 @@ def test_a_passage_that_not_everybody_may_see_is_noted_on_the_message_that_asked
     assert "seven" in office.seen("li")
     assert restricted(office, "li")
     assert not restricted(office, "wang")
+
+
+def test_what_was_given_to_somebody_is_withheld_once_it_is_narrowed(office: Office) -> None:
+    assert office.seen("li", filters=ONLY_PUBLIC) == {"public"}
+    channel = office.app.extensions["channel"]
+    rows = channel.database.read(lambda db: list(db.scalars(sa.select(given.c.document))))
+    closed = ClosedBases(office.knowledge.settings)
+    assert len(rows) == 1
+    assert not closed.withheld(ASKERS["li"], rows)
+    store(office.knowledge, document("public", "The salary.", LISTS["wang"]))
+    assert closed.withheld(ASKERS["li"], rows)
+    assert not closed.withheld(ASKERS["wang"], rows)
+    assert not closed.withheld(ASKERS["li"], ["gone"])
+    closed.close()
 
 
 def test_the_text_of_a_closed_document_is_noted_too(office: Office) -> None:

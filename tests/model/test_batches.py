@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S, wait_for
 from tool_server.model.engine import attention
 from tool_server.model.engine.batches import Batches
 from tool_server.model.engine.load import load
@@ -32,7 +33,7 @@ class Owner:
 
     def wait(self, name: str) -> str:
         with self.changed:
-            assert self.changed.wait_for(lambda: name in self.finished, 20)
+            assert self.changed.wait_for(lambda: name in self.finished, PATIENCE_S)
         return self.finished[name]
 
 
@@ -86,10 +87,7 @@ def test_a_loop_that_died_is_back_within_two_seconds_and_its_requests_are_told(
     owner = Owner()
     assert submit(loop, "first", owner, 200) == Accepted("first")
     kill(loop)
-    deadline = time.monotonic() + 20
-    while loop._manager.is_running():  # type: ignore[union-attr]
-        assert time.monotonic() < deadline, "this was to end the loop"
-        time.sleep(0.01)
+    wait_for(lambda: not loop._manager.is_running())  # type: ignore[union-attr]
     started = time.monotonic()
     assert owner.wait("first") in ("error", "length")
     loop._model.lm_head.__dict__.pop("forward", None)
@@ -125,8 +123,7 @@ def test_a_cancelled_request_frees_its_place_at_once(loop: Batches) -> None:
 def test_a_request_that_came_while_the_loop_was_dying_is_told(loop: Batches) -> None:
     owner = Owner()
     kill_by_a_step_that_fails(loop)
-    while loop._manager.is_running():  # type: ignore[union-attr]
-        time.sleep(0.01)
+    wait_for(lambda: not loop._manager.is_running())  # type: ignore[union-attr]
     loop._model.lm_head.__dict__.pop("forward", None)
     late = Submit("late", [10, 11], 8, 0.0, 1.0)
     assert loop.requests.enter(late, Picker(late), owner) is None

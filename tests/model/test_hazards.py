@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from transformers import (
 )
 
 from tests.model.conftest import Server
+from tests.waiting import wait_for
 from tool_server.model.tokenizer import ChatTokenizer
 
 DEMO_MODEL = Path(__file__).parents[2] / "playground" / "demo_model"
@@ -47,10 +47,7 @@ def test_a_temperature_of_0_ends_transformers_loop_and_not_ours(
     )
     manager.start()
     manager.add_request([1, 2, 3], max_new_tokens=4, temperature=0.0)
-    deadline = time.monotonic() + 20
-    while manager.is_running():
-        assert time.monotonic() < deadline, "this was to end the loop"
-        time.sleep(0.02)
+    wait_for(lambda: not manager.is_running())  # this ended the loop
     assert server.chat(temperature=0).status_code == 200
 
 

@@ -15,7 +15,7 @@ from openai.types.chat import ChatCompletion
 from playground.processes import environment
 from tests.model import tiny
 from tests.model.conftest import Server, serving
-from tests.waiting import wait_for
+from tests.waiting import until, wait_for
 from tool_server import key_changes, key_file
 from tool_server.key_file import Key, digest, new_secret
 
@@ -194,8 +194,12 @@ def test_a_client_that_is_killed_gives_its_place_back(office: Office, how: str) 
     before = len(office.server.log_events("model.finished"))
     office.die_while_answered(secret, how)
     wait_for(lambda: office.chat(secret).status_code == 200)
-    events = office.server.log_events("model.finished")[before:]
-    cancelled = [event for event in events if event["reason"] == "cancelled"]
+    events = office.server.log_events
+
+    def found() -> list[dict[str, object]]:
+        return [e for e in events("model.finished")[before:] if e["reason"] == "cancelled"]
+
+    cancelled = until(found)
     assert len(cancelled) == 1
     charged = office.count(f'shenqiao_key_tokens_total{{key="killed-{how}"}}')
     assert charged >= int(str(cancelled[0]["completion_tokens"])) > 0
@@ -218,7 +222,7 @@ def test_a_rotation_under_load_with_grace_is_felt_by_nobody(office: Office) -> N
     fresh = office.command("rotate", "app", "--grace", "1")
     wait_for(lambda: office.models(fresh).status_code == 200)
     after = len(answers)
-    wait_for(lambda: len(answers) > after + 20, timeout_s=20)
+    wait_for(lambda: len(answers) > after + 20)
     stopped.set()
     for thread in threads:
         thread.join()

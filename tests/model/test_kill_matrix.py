@@ -144,7 +144,7 @@ def streams(service: Service) -> Iterator[list[str]]:
     begun.wait()
     yield ends
     for thread in threads:
-        thread.join(30)
+        thread.join(90)
         assert not thread.is_alive(), "a stream hangs"
 
 

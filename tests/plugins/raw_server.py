@@ -93,7 +93,7 @@ def _request(connection: socket.socket) -> tuple[bytes, bytes]:
     """Head and body: a close with unread bytes would be a reset."""
     seen = b""
     while b"\r\n\r\n" not in seen:
-        seen += connection.recv(65536)
+        seen += _more(connection)
     head, _, body = seen.partition(b"\r\n\r\n")
     length = next(
         (
@@ -104,5 +104,12 @@ def _request(connection: socket.socket) -> tuple[bytes, bytes]:
         0,
     )
     while len(body) < length:
-        body += connection.recv(65536)
+        body += _more(connection)
     return head, body
+
+
+def _more(connection: socket.socket) -> bytes:
+    part = connection.recv(65536)
+    if not part:
+        raise ConnectionError("the client has gone")
+    return part

@@ -70,12 +70,24 @@ def test_the_tools_and_the_endpoint_are_valid(monkeypatch: pytest.MonkeyPatch) -
         read(A / "dify_plugin/provider/knowledge.yaml")
     )
     tools = {tool.identity.name: tool for tool in provider.tools}
-    assert set(tools) == {"search", "document_text", "list_bases"}
+    assert set(tools) == {
+        *("search", "document_text", "list_bases", "reply_card", "reply_file"),
+        *("annotate_picture", "render_picture", "structured_answer"),
+    }
     assert not tools["list_bases"].parameters
     outputs = {name: set(tool.output_schema["properties"]) for name, tool in tools.items()}
+    assert all(outputs.values())
     assert outputs["search"] == {"result", "context", "found", "count", "truncated", "language"}
     group = EndpointProviderConfiguration.model_validate(read(A / "dify_plugin/group/wechat.yaml"))
-    assert sorted(endpoint.method for endpoint in group.endpoints) == ["GET", "POST"]
+    shown = {
+        (endpoint.method, endpoint.path) for endpoint in group.endpoints if not endpoint.hidden
+    }
+    assert shown == {("GET", "/callback"), ("POST", "/callback"), ("GET", "/status")}
+    hidden = {(endpoint.method, endpoint.path) for endpoint in group.endpoints if endpoint.hidden}
+    everything = {
+        (method, "/<path:path>") for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
+    }
+    assert hidden == everything | {("POST", "/status"), ("GET", "/")}
 
 
 def test_the_endpoint_asks_for_no_secret() -> None:
@@ -138,10 +150,12 @@ def test_every_icon_that_is_named_is_there(root: Path) -> None:
 def test_dify_s_own_packager_would_take_nothing_else_from_this_folder(root: Path) -> None:
     """It takes every file on the disk that `.difyignore` does not name, known to git or not."""
     packed = set(_packed(root))
-    tops = {"_assets", "dify_plugin", "readme"} if root == A else {"_assets", "models", "provider"}
+    folders = {"dify_plugin"} if root == A else {"models", "provider"}
+    tops = {"_assets", "readme"} | folders
     files = {"manifest.yaml", "main.py", "requirements.txt", "README.md", "PRIVACY.md"}
     assert {path.split("/")[0] for path in packed} == tops | files
-    assert {Path(path).suffix for path in packed} == {".yaml", ".py", ".txt", ".md", ".svg"}
+    kinds = {".yaml", ".py", ".txt", ".md", ".svg"} | ({".png"} if root == A else set())
+    assert {Path(path).suffix for path in packed} == kinds
     assert not any("model_provider" in path for path in packed)
 
 

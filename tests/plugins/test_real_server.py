@@ -1,5 +1,6 @@
-"""Package B, and the parser that most OpenAI-compatible plugins of Dify share, against the real model server."""
+"""Package B, package A's tools, and the parser that most OpenAI-compatible plugins share, against the real server."""
 
+import io
 import json
 import subprocess
 import sys
@@ -13,11 +14,17 @@ import pytest
 from dify_plugin.entities.model.llm import LLMResult
 from dify_plugin.entities.model.message import PromptMessageTool, UserPromptMessage
 from dify_plugin.errors.model import CredentialsValidateFailedError
+from PIL import Image
 
 from dify_plugin import OAICompatLargeLanguageModel
+from dify_plugin.drawn import drawn, pages_of
+from dify_plugin.sending import Upload
+from dify_plugin.server import Server, ServerError
+from dify_plugin.structured import Wanted, answer
 from playground.processes import environment, free_ports
 from tests.plugins.conftest import ROOT
 from tests.plugins.private_models import make
+from tool_server.pictures.font import NoFont, find
 
 START_S = 240
 SCHEMA = {
@@ -31,9 +38,13 @@ QUESTION = [UserPromptMessage(content="年假有几天？")]
 
 
 @pytest.fixture(scope="module")
-def url_and_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("real")
+
+
+@pytest.fixture(scope="module")
+def url_and_key(folder: Path) -> Iterator[tuple[str, str]]:
     """A tool server with the demo model; nothing of torch in this process."""
-    folder = tmp_path_factory.mktemp("real")
     (port,) = free_ports([0])
     environ = environment(
         SHENQIAO_DATA_DIR=str(folder / "data"),
@@ -68,14 +79,20 @@ def wait_ready(url: str) -> None:
     raise AssertionError("the tool server did not start")
 
 
-def key_of(folder: Path) -> str:
+def key_of(folder: Path, name: str = "model") -> str:
     keys = json.loads((folder / "data" / "keys.json").read_text())["keys"]
-    return next(str(key["key"]) for key in keys if "model" in key["scopes"])
+    return next(str(key["key"]) for key in keys if key["name"] == name)
 
 
 @pytest.fixture
 def ours(url_and_key: tuple[str, str]) -> dict[str, Any]:
     return {"server_url": url_and_key[0], "api_key": url_and_key[1]}
+
+
+@pytest.fixture
+def tools(url_and_key: tuple[str, str], folder: Path) -> Server:
+    """As the tools' form is filled in: with the first start's key for it."""
+    return Server(url_and_key[0], key_of(folder, "tools"))
 
 
 @pytest.fixture
@@ -125,6 +142,53 @@ def test_package_b_gets_json_that_follows_its_schema(ours: dict[str, Any]) -> No
     }
     chunks = list(make("llm").invoke("private-deepseek", ours, QUESTION, parameters, stream=True))
     assert set(json.loads(texts(chunks))) == {"days"}
+
+
+def test_an_object_follows_its_schema(tools: Server) -> None:
+    wanted = Wanted.of({"text": "我想请十二天年假。", "schema": SCHEMA, "max_tokens": 200})
+    outcome = answer(tools, wanted)
+    assert outcome.error == ""
+    assert set(outcome.result) == {"days"}
+
+
+def test_a_schema_that_the_engine_cannot_follow_is_said_so(tools: Server) -> None:
+    days = {"type": "array", "items": {"type": "string"}, "maxItems": 5000}
+    schema = {"type": "object", "properties": {"days": days}}
+    with pytest.raises(ServerError, match="maxItems may be at most 1000"):
+        answer(tools, Wanted.of({"text": "x", "schema": schema}))
+
+
+def test_a_key_without_the_model_is_told_which_one_to_take(
+    url_and_key: tuple[str, str], folder: Path
+) -> None:
+    server = Server(url_and_key[0], key_of(folder, "knowledge"))
+    with pytest.raises(ServerError, match=r'the one named "tools" of keys\.json'):
+        answer(server, Wanted.of({"text": "x", "schema": SCHEMA}))
+
+
+def has_font() -> bool:
+    try:
+        return bool(find(""))
+    except NoFont:
+        return False
+
+
+@pytest.mark.skipif(not has_font(), reason="no font with Chinese characters is installed")
+def test_pictures_come_back(tools: Server) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (60, 40)).save(out, "PNG")
+    marks = json.dumps([{"kind": "caption", "text": "一号车间"}])
+    marked = tools.annotate(Upload("a.png", out.getvalue()), marks, "pixels")
+    assert drawn(marked.body, marked.content_type, "a.png").name == "a-marked.jpg"
+    rendered = tools.render("| 城市 | 住宿 |\n|---|---|\n| 北京 | 600 |", "差旅")
+    assert [page.name for page in pages_of(rendered, "差旅")] == ["差旅.png"]
+
+
+def test_a_mark_is_named_through_both(tools: Server) -> None:
+    with pytest.raises(ServerError, match="refused: picture: it is damaged"):
+        tools.annotate(Upload("a.png", b"x"), '[{"kind": "caption", "text": "x"}]', "pixels")
+    with pytest.raises(ServerError, match="refused: marks, number 1, to: Field required"):
+        tools.annotate(Upload("a.png", b"x"), '[{"kind": "arrow", "from": [1, 2]}]', "pixels")
 
 
 def test_package_b_sends_tools_that_the_server_takes(ours: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ from werkzeug.test import EnvironBuilder
 from dify_plugin.relay import relay
 from tests.plugins.raw_server import RawServer
 
+MARK = "X-Shenqiao: 1"
+
 
 def ask(
     url: Any, query: str = "nonce=n", *, method: str = "POST", body: bytes = b"<xml/>"
@@ -20,7 +22,7 @@ def ask(
 
 
 def test_an_answer_that_comes_in_drops_is_given_up_in_time(server: RawServer) -> None:
-    server.answers(*[b"x"] * 20, headers="Content-Length: 20")
+    server.answers(*[b"x"] * 20, headers=f"{MARK}\r\nContent-Length: 20")
     server.pause_s = 0.4
     started = time.monotonic()
     assert ask(server.url).status_code == 503
@@ -31,7 +33,7 @@ def test_many_answers_given_up_leave_the_pool_usable(
     server: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dify_plugin.relay.DEADLINE_S", 0.01)
-    server.answers(b"x", b"x", headers="Content-Length: 2")
+    server.answers(b"x", b"x", headers=f"{MARK}\r\nContent-Length: 2")
     server.pause_s = 0.05
     assert {ask(server.url).status_code for _ in range(250)} == {503}
     monkeypatch.undo()
@@ -41,11 +43,20 @@ def test_many_answers_given_up_leave_the_pool_usable(
 
 def test_status_body_and_type_are_the_tool_servers(server: RawServer) -> None:
     server.answers(
-        "密文".encode(), status=202, headers="Content-Type: application/x; charset=utf-8"
+        "密文".encode(),
+        status=202,
+        headers=f"{MARK}\r\nContent-Type: application/x; charset=utf-8",
     )
     answer = ask(server.url)
     assert (answer.status_code, answer.data) == (202, "密文".encode())
     assert answer.headers["Content-Type"] == "application/x; charset=utf-8"
+
+
+@pytest.mark.parametrize(("status", "told"), [(403, 403), (413, 413), (500, 500), (302, 503)])
+def test_a_refusal_comes_without_a_body(server: RawServer, status: int, told: int) -> None:
+    server.answers("who wrote this?", status=status)
+    answer = ask(server.url)
+    assert (answer.status_code, answer.data) == (told, b"")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +69,7 @@ def test_status_body_and_type_are_the_tool_servers(server: RawServer) -> None:
     ],
 )
 def test_a_query_keeps_its_bytes(server: RawServer, query: str, sent: str | None) -> None:
-    server.answers("ok")
+    server.answers("ok", headers=MARK)
     assert ask(server.url, query, method="GET", body=b"").data == b"ok"
     assert server.heads[0].split(b" ")[1].decode() == f"/channel/demo/callback?{sent or query}"
 
@@ -72,8 +83,15 @@ def test_a_broken_answer_is_an_empty_503(server: RawServer, broken: bytes) -> No
     assert (answer.status_code, answer.data) == (503, b"")
 
 
+@pytest.mark.parametrize("body", ["", "<h1>nginx</h1>"])
+def test_another_servers_answer_is_no_acknowledgement(server: RawServer, body: str) -> None:
+    server.answers(body)
+    answer = ask(server.url)
+    assert (answer.status_code, answer.data) == (503, b"")
+
+
 def test_an_answer_too_large_for_the_daemon_is_a_503(server: RawServer) -> None:
-    server.answers(b"x" * (2 * 1024 * 1024 + 1))
+    server.answers(b"x" * (2 * 1024 * 1024 + 1), headers=MARK)
     assert ask(server.url).status_code == 503
 
 

@@ -24,7 +24,7 @@ def question(**parameters: Any) -> Question:
     ("status", "body", "sentence"),
     [
         (401, "", "does not know this key"),
-        (403, fault("no"), 'the one with the scope "knowledge"'),
+        (403, fault("no"), 'or another with the scope "knowledge"'),
         (404, fault("Not found."), "There is no knowledge at this address"),
         (404, "<html>nginx", "There is no knowledge at this address"),
         (
@@ -36,7 +36,8 @@ def question(**parameters: Any) -> Question:
         (429, fault("Busy."), "refused: Busy."),
         (503, fault("Away."), "refused: Away."),
         (502, "<html>nginx", "cannot be reached"),
-        (301, "", "There is no knowledge at this address"),
+        (301, "", "leads on to another one"),
+        (400, "Client sent an HTTP request to an HTTPS server.", "speaks https and not http"),
         (200, "<html>Welcome", "There is no knowledge at this address"),
         (200, "[]", "There is no knowledge at this address"),
         (200, '{"found": true, "passages": [{}]}', "There is no knowledge at this address"),

@@ -21,7 +21,7 @@ PACKAGES = [ROOT, ROOT / "dify_plugin" / "model_provider"]
 def test_a_package_starts_serverless_as_the_marketplace_starts_it(root: Path) -> None:
     port = _free_port()
     with _started(root, port) as process:
-        assert _healthy(f"http://127.0.0.1:{port}/health", within_s=30)
+        assert _healthy(f"http://127.0.0.1:{port}/health", within_s=90)
         time.sleep(0.5)
         assert process.poll() is None
 

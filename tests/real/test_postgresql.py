@@ -117,7 +117,7 @@ def test_a_write_that_met_another_is_done_again(database: Database) -> None:
             _add(db, first)
             if not met:
                 met = True
-                both.wait(10)
+                both.wait(90)
             _add(db, second)
 
         database.write(work)
@@ -125,7 +125,7 @@ def test_a_write_that_met_another_is_done_again(database: Database) -> None:
     with ThreadPoolExecutor(2) as pool:
         done = [pool.submit(touch, *ids), pool.submit(touch, *reversed(ids))]
         for future in done:
-            future.result(30)
+            future.result(90)
     attempts = database.read(lambda db: db.scalars(sa.select(messages.c.attempts)).all())
     assert list(attempts) == [2, 2]
 
@@ -205,20 +205,20 @@ def test_a_process_does_not_take_more_connections_than_it_may(node: Node) -> Non
     held = threading.Barrier(3)
     with ThreadPoolExecutor(2) as pool:
         for _ in range(2):
-            pool.submit(database.read, lambda db: (held.wait(10), held.wait(10)))
-        held.wait(10)
+            pool.submit(database.read, lambda db: (held.wait(90), held.wait(90)))
+        held.wait(90)
         with pytest.raises(DatabaseAway, match="in use"):
             database.read(lambda db: db.scalar(sa.select(1)))
-        held.wait(10)
+        held.wait(90)
     database.close()
 
 
 def test_a_claim_on_one_node_wakes_the_workers_of_another(node: Node, database: Database) -> None:
     bell = wake.Bell(_folder(node("b")), "worker")
     listener = wake_nodes.Listener(database, bell)
-    wait_for(lambda: _listens(database), 10)
+    wait_for(lambda: _listens(database))
     claim(ledger_of(database), 1)
-    assert bell.wait(5) == ""
+    assert bell.wait(90) == ""
     wake_nodes.notify(database, "web", "7")
     assert bell.wait(0.3) is None, "another kind's call"
     listener.close()
@@ -228,14 +228,14 @@ def test_a_claim_on_one_node_wakes_the_workers_of_another(node: Node, database: 
 def test_a_listener_whose_connection_ended_listens_again(node: Node, database: Database) -> None:
     bell = wake.Bell(_folder(node("b")), "web")
     listener = wake_nodes.Listener(database, bell)
-    wait_for(lambda: _listens(database), 10)
+    wait_for(lambda: _listens(database))
     ended = sa.text(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
     )
     database.read(lambda db: db.execute(ended))
-    wait_for(lambda: _listens(database), 10)
+    wait_for(lambda: _listens(database))
     wake_nodes.notify(database, "web", "42")
-    assert bell.wait(5) == "42"
+    assert bell.wait(90) == "42"
     listener.close()
     bell.close()
 

@@ -291,7 +291,7 @@ def test_an_index_of_another_form_or_ahead_of_a_restored_catalogue_is_made_anew(
     change_state(knowledge, **changes)
     Repair(knowledge).if_behind()
     wait_until(lambda: knowledge.index.applied() == knowledge.catalogue.sequence())
-    wait_until(lambda: indexes(node, knowledge).isdisjoint(before), 20)
+    wait_until(lambda: indexes(node, knowledge).isdisjoint(before))
     assert_whole(knowledge, 3)
 
 

@@ -82,7 +82,7 @@ class Customers:
         return next((e["data"].get("reason", "") for e in events if e["name"] == "noted"), "")
 
     def settled(self, msgid: str) -> None:
-        wait_for(lambda: self.state(msgid) in ("done", "failed"), 60, lambda: self.life(msgid))
+        wait_for(lambda: self.state(msgid) in ("done", "failed"), why=lambda: self.life(msgid))
 
     def _post(self, path: str, **body: Any) -> dict[str, Any]:
         answer = self.stage.http.post(
@@ -97,8 +97,7 @@ def open_customers(
     folder: Path, dify: FakeDify, *, limits: dict[str, Any], settings: dict[str, str]
 ) -> Iterator[Customers]:
     """A stage whose platform has one service account, connected."""
-    token = secrets.token_hex(16)
-    kf = {"accounts": {OPEN_KFID: "Help"}, "token": token, "encoding_aes_key": AES_KEY}
+    section = kf_section(limits)
     plan = Plan(
         folder,
         model=False,
@@ -106,24 +105,35 @@ def open_customers(
         dify_url=dify.url,
         dify_key=KEY,
         settings=settings,
-        wechat={"gap_s": 0.3, "kf": {**kf, "limits": limits}},
+        wechat={"gap_s": 0.3, "kf": section},
     )
     with open_stage(plan) as stage:
-        account = {
-            "surface": "wecom_kf",
-            "corp_id": CORP_ID,
-            "secret": stage.secrets["secret"],
-            "token": token,
-            "encoding_aes_key": AES_KEY,
-            "dify_url": dify.url,
-            "dify_key": KEY,
-            "ai_label": False,
-            "servicer": "servicer",
-        }
-        admin = {"Authorization": f"Bearer {stage.key('admin')}"}
-        url = f"{stage.server_url}/channel/accounts/{ACCOUNT}"
-        stage.http.put(url, json=account, headers=admin).raise_for_status()
-        customers = Customers(stage)
-        address = f"{stage.server_url}/channel/{ACCOUNT}/callback"
-        assert customers._post("callback_url", callback_url=address)["ok"]
-        yield customers
+        yield connect(stage, section["token"])
+
+
+def kf_section(limits: dict[str, Any]) -> dict[str, Any]:
+    """The simulator's part for one service account."""
+    secrets_of_callbacks = {"token": secrets.token_hex(16), "encoding_aes_key": AES_KEY}
+    return {"accounts": {OPEN_KFID: "Help"}, **secrets_of_callbacks, "limits": limits}
+
+
+def connect(stage: Stage, token: str) -> Customers:
+    """Save the account of the service account on a stage, and its callback URL with the platform."""
+    account = {
+        "surface": "wecom_kf",
+        "corp_id": CORP_ID,
+        "secret": stage.secrets["secret"],
+        "token": token,
+        "encoding_aes_key": AES_KEY,
+        "dify_url": stage.dify_url,
+        "dify_key": stage.plan.dify_key,
+        "ai_label": False,
+        "servicer": "servicer",
+    }
+    admin = {"Authorization": f"Bearer {stage.key('admin')}"}
+    url = f"{stage.server_url}/channel/accounts/{ACCOUNT}"
+    stage.http.put(url, json=account, headers=admin).raise_for_status()
+    customers = Customers(stage)
+    address = f"{stage.server_url}/channel/{ACCOUNT}/callback"
+    assert customers._post("callback_url", callback_url=address)["ok"]
+    return customers

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from playground.stage import Plan, Stage, open_stage
 from tests.fakes.dify import KEY, FakeDify
 from tests.postgres import Missing, running
 from tests.waiting import wait_for
+from tool_server import heartbeats
+from tool_server.settings import load
 
 SOAK = os.environ.get("TEST_SOAK", "") not in ("", "0")
 DATABASES = ("sqlite", "postgresql")
@@ -25,13 +26,16 @@ def stage_on(
     folder: Path,
     settings: Mapping[str, str],
     wechat: Mapping[str, Any] | None = None,
+    *,
+    model: bool = False,
 ) -> Iterator[tuple[Stage, FakeDify]]:
-    """Tool server (channel only), simulator and app; settings without their prefix."""
+    """Tool server (channel, and `model`), simulator and app; settings without their prefix."""
     if database == "postgresql":
         try:
             with running(durable=True) as server:
                 url = server.new_database()
-                with stage_on("", folder, {**settings, "database_url": url}, wechat) as opened:
+                on = {**settings, "database_url": url}
+                with stage_on("", folder, on, wechat, model=model) as opened:
                     yield opened
         except Missing as error:
             pytest.skip(str(error))
@@ -39,7 +43,7 @@ def stage_on(
     with FakeDify() as dify:
         plan = Plan(
             folder,
-            model=False,
+            model=model,
             knowledge=False,
             dify_url=dify.url,
             dify_key=KEY,
@@ -58,24 +62,21 @@ def tell(text: str) -> None:
 
 def settle(stage: Stage, messages: int, timeout_s: float) -> None:
     """Until the ledger has so many messages and none of them waits for anything."""
-    wait_for(lambda: _done(stage) >= messages, timeout_s, lambda: stage.counts())
+    wait_for(lambda: _claimed(stage) >= messages, timeout_s, stage.counts)
+    claimed_at = time.time()
+    wait_for(lambda: _idle_since(stage, claimed_at), timeout_s, stage.counts)
     time.sleep(1.0)  # what might come twice comes now
 
 
-def _done(stage: Stage) -> int:
-    """Messages in the ledger, once none of them waits for a worker."""
-    claimed = len({event["message"] for event in stage.log_events("message.claimed")})
-    return 0 if unfinished(stage) != {} else claimed
+def _claimed(stage: Stage) -> int:
+    return len({event["message"] for event in stage.log_events("message.claimed")})
 
 
-def unfinished(stage: Stage) -> dict[str, int] | None:
-    """What the workers' heartbeats say; None where they say nothing."""
-    try:
-        answer = stage.http.get(f"{stage.server_url}/health/ready").json()
-    except httpx.HTTPError:  # the web is being restarted
-        return None
-    state = answer["checks"]["worker"]["state"]
-    return None if isinstance(state, str) else state.get("unfinished")
+def _idle_since(stage: Stage, moment: float) -> bool:
+    """Whether a worker has said after `moment` that no message waits; what it said before may be about others."""
+    settings = load({"SHENQIAO_DATA_DIR": str(stage.data_dir), "SHENQIAO_MODEL_ENABLED": "no"})
+    beats = [b for b in heartbeats.read(settings.run_dir) if b.name.startswith("worker")]
+    return any(beat.at > moment and beat.state.get("unfinished") == {} for beat in beats)
 
 
 def agree(stage: Stage) -> str:

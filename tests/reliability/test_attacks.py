@@ -112,7 +112,7 @@ def test_one_nonce_under_twenty_deliveries_at_once_is_one_message(
     )
 
     def deliver(_: int) -> None:
-        barrier.wait(10)
+        barrier.wait(90)
         sent.append(stage.http.post(stage.callback_url, params=query, content=body).status_code)
 
     before = rows(stage)

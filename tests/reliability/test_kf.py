@@ -64,7 +64,7 @@ def test_an_answer_on_its_way_is_not_shown_once_a_human_has_taken_over(
     wait_for(lambda: dify.runs)
     customers.human(user, "take")
     customers.settled(msgid)
-    wait_for(lambda: dify.runs[0].answer, 10)
+    wait_for(lambda: dify.runs[0].answer)
     last = customers.say(user, "noch da?")
     customers.settled(last)
     assert customers.read(user) == []

@@ -30,6 +30,7 @@ def test_a_queue_that_is_read_under_kills_is_answered_whole_and_once(
         "SHENQIAO_CHANNEL_KF_PAGE": str(PAGE),
         "SHENQIAO_CHANNEL_KF_LOOK_S": "5",
         "SHENQIAO_CHANNEL_QUEUE_LIMIT": str(2 * MESSAGES),
+        "SHENQIAO_CHANNEL_TAKEOVERS": "100",  # the kills are ours: no message is to be suspected of them
     }
     limits = {"empty_every": 4, "bare_per_minute": 10000}
     try:

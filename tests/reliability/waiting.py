@@ -33,7 +33,7 @@ def events(stage: Stage, msg_id: str) -> list[str]:
 
 def settle_down(stage: Stage, user: str, msg_id: str) -> dict[str, Any]:
     """Wait until the message is done and whatever could come twice has come; its life."""
-    wait_for(lambda: state(stage, msg_id) == "done", 40)
+    wait_for(lambda: state(stage, msg_id) == "done")
     wait_for(lambda: answers(stage, user))
     time.sleep(0.8)
     return stage.timeline(msg_id)

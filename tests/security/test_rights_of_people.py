@@ -45,6 +45,7 @@ ORG = {
     "departments": {1: 0, 2: 1, 21: 2, 3: 1},
     "people": {"li": [21], "wang": [3], "chen": [2, 3], "guest": [1]},
 }
+TEXT = "# 项目代号\n\n{} 的项目代号是 {}。\n"
 BEFORE = {"li": {"sales"}, "wang": {"finance"}, "chen": {"sales", "finance"}, "guest": set()}
 # Li goes to finance, Chen leaves sales, the guest comes to sales.
 MOVES = {"li": [3], "chen": [3], "guest": [2]}
@@ -139,7 +140,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     )
     with model, open_stage(plan) as stage:
         for base, (right, code) in CODES.items():
-            _fill(stage, base, right, f"# 项目代号\n\n{base} 的项目代号是 {code}。\n")
+            _fill(stage, base, right, TEXT.format(base, code))
         yield stage
 
 
@@ -153,10 +154,14 @@ def crowd(stage: Stage) -> Iterator[Crowd]:
 def _fill(stage: Stage, base: str, right: str, text: str) -> None:
     """A base of one document that only this right opens, from before the document comes."""
     restrict(stage, base, right)
+    _upload(stage, base, text)
+
+
+def _upload(stage: Stage, base: str, text: str, **fields: str) -> None:
     headers = {"Authorization": f"Bearer {stage.key('editor')}"}
     with httpx.Client(base_url=stage.server_url, headers=headers, timeout=30) as http:
         files = [("files", (f"{base}.md", text.encode()))]
-        answer = http.post(f"/knowledge/bases/{base}/files", files=files)
+        answer = http.post(f"/knowledge/bases/{base}/files", files=files, data=fields)
         job = answer.json()["job"]["id"]
         until(lambda: http.get(f"/knowledge/jobs/{job}").json()["job"]["state"] == "done")
 
@@ -239,6 +244,22 @@ def test_a_base_that_is_closed_does_not_come_back_by_memory(stage: Stage, crowd:
     crowd.ask("late", "", set())
     crowd.wait_until_few_are_open()
     restrict(stage, "finance", CODES["finance"][0])
+    before, after = crowd.runs()
+    assert (seen_in(before), seen_in(after)) == ({"finance"}, set())
+    assert before["conversation_id"] != after["conversation_id"]
+
+
+def test_a_document_that_is_narrowed_does_not_come_back_by_memory(
+    stage: Stage, crowd: Crowd
+) -> None:
+    text = TEXT.format("finance", CODES["finance"][1])
+    crowd.move("later", [3])
+    crowd.ask("later", "", {"finance"})
+    crowd.wait_until_few_are_open()
+    _upload(stage, "finance", text, access="department:demo/9")
+    crowd.ask("later", "", set())
+    crowd.wait_until_few_are_open()
+    _upload(stage, "finance", text, access=CODES["finance"][0])
     before, after = crowd.runs()
     assert (seen_in(before), seen_in(after)) == ({"finance"}, set())
     assert before["conversation_id"] != after["conversation_id"]

@@ -85,18 +85,18 @@ class Bench:
         self.workers.append(process)
         return process
 
-    def wait_up(self, timeout_s: float = 30.0) -> None:
-        until(lambda: self.bot.connections()[1] == 1, timeout_s, self.logs)
+    def wait_up(self) -> None:
+        until(lambda: self.bot.connections()[1] == 1, why=self.logs)
 
     def wait_for_all(self) -> None:
         """Every worker that runs has come up: a second one stands ready to lead."""
         running = {f"worker-{worker.pid}" for worker in self.workers if worker.running()}
         folder = self.settings.run_dir
-        until(lambda: running <= {beat.name for beat in heartbeats.read(folder)}, 60, self.logs)
+        until(lambda: running <= {beat.name for beat in heartbeats.read(folder)}, why=self.logs)
 
     def leader(self) -> Process:
         """The worker that leads the account."""
-        owner = until(lambda: self._owner(), 30)
+        owner = until(lambda: self._owner(), why=self.logs)
         return next(worker for worker in self.workers if worker.pid == int(owner.split("-")[-2]))
 
     def kill(self, worker: Process) -> None:

@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry, generate_latest
+
 from tests.channel.bot_socket.bench import ACCOUNT, BOT, SECRET, Bench, make_bot, open_bench
 from tests.fakes.bot_client import BotClient
 from tests.waiting import until
 from tool_server.channel.account import WeComBotSocket
 from tool_server.channel.bot_socket.check import check_connection
+from tool_server.channel.checks import Check
+from tool_server.channel.checkup import Checkup
+from tool_server.channel.doctor import examine
 
 
 def check(bench: Bench) -> str:
@@ -53,3 +58,37 @@ def test_a_stranger_who_took_the_bot_is_named_and_left_alone(tmp_path: Path) -> 
             until(lambda: bench.standing() == "kicked", why=bench.logs)
             assert "Somebody else has connected this bot" in check(bench)
             assert stranger.connected
+
+
+def examined(bench: Bench) -> Check:
+    """What the doctor says of the connection."""
+    account = bench.accounts.get(ACCOUNT)
+    assert account is not None
+    checks = examine(bench.settings, bench.database, ACCOUNT, account)
+    return next(check for check in checks if check.name == "connection")
+
+
+def test_the_doctor_tells_how_the_connection_stands_and_opens_none(bench: Bench) -> None:
+    assert "No worker has connected" in examined(bench).advice
+    bench.start()
+    until(lambda: examined(bench).ok, why=bench.logs)
+    assert "Up since" in examined(bench).advice
+    bench.kill(bench.leader())
+    until(lambda: "No worker holds" in examined(bench).advice)
+    assert bench.bot.counts["opened"] == 1
+
+
+def test_a_connection_that_a_stranger_took_is_told_by_doctor_and_metric(bench: Bench) -> None:
+    bench.start()
+    until(lambda: examined(bench).ok, why=bench.logs)
+    registry = CollectorRegistry()
+    checkup = Checkup(bench.settings, bench.database, bench.accounts, registry)
+    checkup.look()
+    line = f'shenqiao_channel_check_ok{{account="{ACCOUNT}",check="connection"}}'
+    assert f"{line} 1.0" in generate_latest(registry).decode()
+    with BotClient(bench.server.url) as stranger:
+        stranger.subscribe(BOT, SECRET)
+        until(lambda: not examined(bench).ok, why=bench.logs)
+        assert "Somebody else has connected this bot" in examined(bench).advice
+    checkup.look()
+    assert f"{line} 0.0" in generate_latest(registry).decode()

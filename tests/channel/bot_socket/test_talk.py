@@ -5,15 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.channel.bot_socket.bench import Bench, make_bot, open_bench
+from playground.wechat.bot.bot import PICTURE
+from tests.channel.bot_socket.bench import BOT, Bench, make_bot, open_bench
 from tests.fakes.dify import Script
 from tests.waiting import until
+from tool_server.channel.ledger import stream_id
 
 LONG = "".join(f"第{number}句话。" for number in range(40))
 
 
+@pytest.mark.quiet
 def test_a_stream_grows_from_the_progress_to_the_whole_answer(bench: Bench) -> None:
-    bench.dify.default = Script(text=LONG, parts=40, part_s=0.05, nodes=(("tool", "查资料", 0.5),))
+    bench.dify.default = Script(text=LONG, parts=40, part_s=0.05, nodes=(("tool", "查资料", 2.0),))
     bench.start()
     bench.write("zhang", "年假有几天？")
     until(lambda: bench.seen("zhang"), why=bench.logs)
@@ -105,6 +108,63 @@ def test_who_enters_the_chat_is_welcomed_within_the_platforms_time(bench: Bench)
     assert bench.dify.runs == []
 
 
+STARTERS = {"opening_statement": "我是深桥。", "suggested_questions": ["年假有几天？", "VPN？"]}
+
+
+def test_starter_questions_are_buttons_of_the_welcome_and_a_press_asks_and_changes_the_card(
+    bench: Bench,
+) -> None:
+    bench.dify.features = STARTERS
+    bench.start()
+    entered = bench.bot.happen("zhang", "enter_chat", {})
+    until(lambda: bench.seen("zhang"), why=bench.logs)
+    (welcome,) = bench.seen("zhang")
+    assert welcome["text"] == "您可以这样问： [年假有几天？] [VPN？]"
+    task = f"ask-{stream_id(f'bot/{BOT}/{entered}')}"
+    pressed = {"event_key": "ask:VPN？", "task_id": task}
+    bench.bot.happen("zhang", "template_card_event", pressed)
+    until(lambda: bench.answers("zhang")[1:], why=bench.logs)
+    assert bench.answers("zhang")[1:] == ["答：VPN？"]
+    assert bench.counts()["card_updated"] == 1
+    assert bench.bot.cards[task] == "您可以这样问： [年假有几天？] [✓ VPN？]"
+    assert [run.query for run in bench.dify.runs] == ["VPN？"]
+
+
+def test_pictures_and_files_of_an_answer_come_below_it(bench: Bench) -> None:
+    large = b"%PDF-1.7 " + bytes(1_200_000)  # three chunks
+    files = (bench.dify.hold("图.png", PICTURE), bench.dify.hold("报表.pdf", large))
+    bench.dify.default = Script(text="见附件。", files=files)
+    bench.start()
+    msg_id = bench.write("zhang", "报表呢？")
+    until(lambda: bench.done(msg_id), why=bench.logs)
+    assert bench.answers("zhang") == ["见附件。", "[image] 图.png", "[file] 报表.pdf"]
+    assert len(bench.bot.calls("aibot_upload_media_chunk")) == 4
+    assert {call["errcode"] for call in bench.bot.calls("aibot_upload_media_finish")} == {0}
+
+
+def test_a_file_that_the_platform_does_not_take_costs_the_file_alone(bench: Bench) -> None:
+    bench.dify.default = Script(text="见附件。", files=(bench.dify.hold("图.png", PICTURE),))
+    bench.start()
+    bench.script("aibot_upload_media_init", "errcode", code=45009)
+    msg_id = bench.write("zhang", "图呢？")
+    until(lambda: bench.done(msg_id), why=bench.logs)
+    assert bench.answers("zhang") == ["见附件。\n\n（有文件未能发送：图.png）"]
+
+
+def test_a_worker_killed_between_upload_and_answer_shows_all_once(bench: Bench) -> None:
+    bench.dify.default = Script(text="见图。", files=(bench.dify.hold("图.png", PICTURE),))
+    bench.start(workers=2)
+    bench.script("aibot_upload_media_finish", "slow_after", seconds=2)
+    msg_id = bench.write("zhang", "图呢？")
+    until(lambda: bench.bot.calls("aibot_upload_media_finish"), why=bench.logs)
+    bench.kill(bench.leader())
+    until(lambda: bench.done(msg_id), 60, bench.logs)
+    assert bench.answers("zhang") == ["见图。", "[image] 图.png"]
+    assert len(bench.bot.calls("aibot_upload_media_finish")) == 2
+    assert len(bench.dify.runs) == 1
+
+
+@pytest.mark.quiet
 @pytest.mark.thorough
 def test_with_one_acknowledgement_in_ten_lost_all_is_shown_once_and_grows(tmp_path: Path) -> None:
     with open_bench(tmp_path, make_bot(lose_acks=0.1), channel_bot_ack_s="0.5") as bench:
@@ -113,7 +173,7 @@ def test_with_one_acknowledgement_in_ten_lost_all_is_shown_once_and_grows(tmp_pa
         users = [f"user{number}" for number in range(40)]
         for user in users:
             bench.write(user, f"问题 {user}")
-        until(lambda: all(bench.answers(user) for user in users), 100, bench.logs)
+        until(lambda: all(bench.answers(user) for user in users), why=bench.logs)
         time.sleep(1.5)
         assert {user: len(bench.seen(user)) for user in users} == dict.fromkeys(users, 1)
         assert bench.bot.counts["acks_lost"] > 0

@@ -106,7 +106,7 @@ class Served:
 
     def close(self) -> None:
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(90)
         self.http.close()
         self._log.close()
 

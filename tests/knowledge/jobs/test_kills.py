@@ -99,7 +99,7 @@ def test_twenty_kills_lose_nothing_and_the_job_ends_by_itself(
     job = until(lambda: ended(jobs), 120)
     until(lambda: knowledge.index.applied() == knowledge.catalogue.sequence())
     last.terminate()
-    last.wait(20)
+    last.wait(90)
     assert (job.state, job.reason, job.attempts) == ("done", "", KILLS + 1)
     assert (job.documents, job.files_done, job.files_refused) == (LINES + FILES, FILES + 1, 0)
     assert committed(knowledge, sources) == LINES + FILES

@@ -103,7 +103,7 @@ def test_a_file_that_takes_too_long_is_named_and_the_next_is_read(
         began = time.monotonic()
         with pytest.raises(Unreadable, match="more than 3 s"):
             list(parser.documents(path, "slow.xlsx"))
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 25
         assert apple(parser, tmp_path) == "apple"
 
 
@@ -183,7 +183,7 @@ def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-    child.wait(5)
+    child.wait(90)
 
 
 DOCUMENT = Document("a.txt", "a", (Section("", "text"),))

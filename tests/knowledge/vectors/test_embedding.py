@@ -68,8 +68,8 @@ def test_what_is_no_vector_is_refused(
 
 
 def test_a_model_that_is_slow_or_gone_is_a_sentence(settings: Settings, model: FakeModel) -> None:
-    model.slow_s = 0.5
-    client = embedder(settings, model, knowledge_embedding_question_timeout_s=0.05)
+    model.slow_s = 3.0
+    client = embedder(settings, model, knowledge_embedding_question_timeout_s=0.5)
     with pytest.raises(EmbeddingError, match="cannot be reached: ReadTimeout"):
         client.question("年假")
     client.close()

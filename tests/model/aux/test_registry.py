@@ -81,7 +81,7 @@ def test_a_load_never_holds_up_a_request() -> None:
     go = threading.Event()
 
     def load(_kind: Kind) -> Model:
-        assert go.wait(5)
+        assert go.wait(90)
         return Model()
 
     models = registry(load)

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from werkzeug.serving import make_server
 
 from tests.model.conftest import Server
 from tests.model.moderation.guards import GuardServer, HttpGuard, serve
+from tests.waiting import wait_for
 from tool_server.app import create_app
 from tool_server.model.moderation.words import ListError, WordList
 from tool_server.settings import load
@@ -120,10 +120,8 @@ def test_a_listed_word_ends_the_answer_before_it(web: Web) -> None:
     assert (plain, "length") == web.streamed() == web.answer()
     word = a_word_of(plain)
     web.words.write_text(f"secret: {word}")
-    deadline = time.monotonic() + 20
-    while web.metric("shenqiao_moderation_list_bad") or web.answer()[1] != "content_filter":
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    wait_for(lambda: not web.metric("shenqiao_moderation_list_bad"))
+    wait_for(lambda: web.answer()[1] == "content_filter")
     cut, reason = web.answer()
     assert reason == "content_filter"
     assert plain.startswith(cut)

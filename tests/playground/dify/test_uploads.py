@@ -12,7 +12,7 @@ from playground.dify.service_api import blueprint
 from playground.dify.store import Store
 from playground.dify.uploads import MB, BadFile, Uploads
 from playground.dify.workflow import Workflow
-from tests.playground.dify.test_stand_in import ROOT
+from tests.playground.dify.apps import ROOT
 
 ON: dict[str, Any] = {
     "file_upload": {"enabled": True, "allowed_file_types": ["image"], "number_limits": 2}
@@ -24,7 +24,7 @@ def client() -> FlaskClient:
     workflow = Workflow(ROOT / "workflows" / "knowledge_assistant.yml")
     store = Store()
     app = Flask("dify")
-    # No message is sent here: nothing of the packages is needed.
+    # No message is sent here: nothing that a run calls is needed.
     app.register_blueprint(blueprint(Runs(workflow, None, store), store, "app-k"))  # type: ignore[arg-type]
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = "Bearer app-k"
@@ -61,7 +61,9 @@ def test_a_file_over_its_kinds_limit_is_refused() -> None:
 def test_a_message_names_files_of_its_own_person_only() -> None:
     uploads = Uploads()
     held = uploads.add("zhang", "a.png", "image/png", b"png")
-    (row,) = uploads.of_message("zhang", [named(held.id)], ON)
+    (found,) = uploads.of_message("zhang", [named(held.id)], ON)
+    assert found == held
+    row = found.as_message_file()
     assert (row["upload_file_id"], row["belongs_to"]) == (held.id, "user")
     for user, upload_id in (("li", held.id), ("zhang", "unknown")):
         with pytest.raises(BadFile, match="Invalid upload file"):

@@ -243,6 +243,7 @@ def _taken(bot: Bot) -> bool:
         (stream("x", feedback={"id": "f" * 257}), "feedback.id is empty or too long"),
         (stream("x", msg_item=[]), "msg_item before the finish"),
         (stream("x", finish=True, msg_item=[{}] * 11), "msg_item is no list, or too long"),
+        (stream("x", finish=True, msg_item=[{}]), "msg_item holds what is no picture"),
         ([], "the reply is no object"),
     ],
 )
@@ -287,10 +288,12 @@ def test_pictures_come_with_the_finish(platform: Platform, bot: Bot, product: Bo
     product.answer = lambda _body: stream("bild", finish=True, msg_item=item)
     bot.write(Written("zhang", "?"))
     wait_for(lambda: texts(platform) == ["bild"])
+    (entry,) = platform.ledger.seen("zhang")
+    assert entry["pictures"] == (image["md5"],)
 
 
 def test_the_active_reply_is_taken_once_and_in_time(make: Make, product: BotProduct) -> None:
-    platform = make({"response_url_s": 1.0})
+    platform = make({"response_url_s": 3.0})
     bot = bot_of(platform)
     for question in ("eins", "zwei"):
         bot.write(Written("zhang", question, chat="g1"))
@@ -301,7 +304,7 @@ def test_the_active_reply_is_taken_once_and_in_time(make: Make, product: BotProd
     assert httpx.post(first, json=markdown).json()["errcode"] != 0
     too_long = {"msgtype": "markdown", "markdown": {"content": "x" * 20481}}
     assert httpx.post(second, json=too_long).json()["errcode"] == 45002
-    time.sleep(1.1)
+    time.sleep(3.1)
     assert httpx.post(second, json=markdown).json()["errcode"] != 0
     (entry,) = platform.ledger.seen("zhang")
     assert (entry["text"], entry["chat"], entry["source"]) == ("nachgereicht", "g1", "push")

@@ -70,7 +70,7 @@ def test_a_message_is_accepted_before_it_is_delivered(
     gate = threading.Event()
 
     def late(_xml: str) -> Response:
-        gate.wait(5)
+        gate.wait(90)
         return Response("")
 
     product.answer = late
@@ -86,7 +86,7 @@ def test_copies_are_delivered_at_once(api: httpx.Client, product: Product) -> No
     everybody = threading.Barrier(20)
 
     def together(_xml: str) -> Response:
-        everybody.wait(5)
+        everybody.wait(90)
         return Response("")
 
     product.answer = together
@@ -198,7 +198,7 @@ def test_the_process_says_where_it_listens_and_ends_on_sigterm(tmp_path: Path) -
         assert httpx.get(f"{urls['platform_url']}/playground/counts", trust_env=False).json()
         assert httpx.get(urls["phone_url"], trust_env=False).status_code == 200
         os.kill(process.pid, signal.SIGTERM)
-        _, complaint = process.communicate(timeout=10)
+        _, complaint = process.communicate(timeout=60)
     assert process.returncode == 0
     assert f"Port {port} is taken" in complaint
 
@@ -207,7 +207,7 @@ def test_a_configuration_with_an_unknown_name_does_not_start(tmp_path: Path) -> 
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**CONFIG, "gap_z": 1}))
     command = [sys.executable, "-m", "playground.wechat", "--config", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert "gap_z" in done.stderr
     assert "s3cret" not in done.stderr

@@ -99,7 +99,7 @@ def test_a_change_that_says_not_what_is_refused(bot: Bot, body: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(
-    "changes", [{"trusted_ips": ["203.0.113.9"], "calls": {"trusted_after_s": 0.3}}]
+    "changes", [{"trusted_ips": ["203.0.113.9"], "calls": {"trusted_after_s": 2.0}}]
 )
 def test_an_address_is_refused_by_name_until_it_is_saved_and_a_while_has_passed(bot: Bot) -> None:
     refused = bot.get("agent/get", agentid="7")
@@ -107,15 +107,15 @@ def test_an_address_is_refused_by_name_until_it_is_saved_and_a_while_has_passed(
     assert "from ip: 127.0.0.1," in refused["errmsg"]
     bot.console("trusted_ips", {"ips": ["127.0.0.1"]})
     assert bot.code("agent/get", agentid="7") == 60020
-    until(lambda: bot.code("agent/get", agentid="7") == 0, 5)
+    until(lambda: bot.code("agent/get", agentid="7") == 0)
 
 
-@pytest.mark.parametrize("changes", [{"calls": {"calls_per_minute": 3, "blocked_s": 0.5}}])
+@pytest.mark.parametrize("changes", [{"calls": {"calls_per_minute": 3, "blocked_s": 2.0}}])
 def test_too_many_calls_of_one_route_block_that_route_for_a_while(bot: Bot) -> None:
     codes = [bot.code("agent/get", agentid="7") for _ in range(5)]
     assert codes == [0, 0, 0, 45009, 45009]
     assert bot.code("user/get", userid="li") == 0
-    until(lambda: bot.code("agent/get", agentid="7") == 0, 5)
+    until(lambda: bot.code("agent/get", agentid="7") == 0)
 
 
 def test_a_menu_can_be_taken_away(bot: Bot) -> None:
