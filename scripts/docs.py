@@ -6,10 +6,11 @@ from pydantic.fields import FieldInfo
 
 from scripts.bench import page
 from tool_server.channel.settings import ChannelSettings
-from tool_server.channel.wecom_errors import table
+from tool_server.channel.wecom_errors import table, table_zh
 from tool_server.knowledge.settings import KnowledgeSettings
 from tool_server.model.aux.settings import AuxSettings
 from tool_server.model.settings import ModelSettings
+from tool_server.pictures.settings import PicturesSettings
 from tool_server.settings import PREFIX, Settings
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -18,6 +19,7 @@ PARTS = (
     ("Auxiliary models", AuxSettings),
     ("Knowledge", KnowledgeSettings),
     ("Channel", ChannelSettings),
+    ("Pictures", PicturesSettings),
 )
 ERRORS_BEGIN, ERRORS_END = "<!-- made by `make docs` -->", "<!-- end -->"
 HEAD = """# Settings
@@ -38,10 +40,18 @@ def settings_page() -> str:
 
 def errors_page() -> str:
     """The page of errors, with the platform's codes as the code has them."""
-    text = (DOCS / "errors.md").read_text()
-    before, rest = text.split(ERRORS_BEGIN)
+    return _with_codes("errors.md", table())
+
+
+def setup_page_zh() -> str:
+    """The Chinese page about WeCom's console, with the same codes."""
+    return _with_codes("wecom-setup_zh_Hans.md", table_zh())
+
+
+def _with_codes(name: str, codes: str) -> str:
+    before, rest = (DOCS / name).read_text().split(ERRORS_BEGIN)
     _, after = rest.split(ERRORS_END)
-    return f"{before}{ERRORS_BEGIN}\n\n{table()}\n\n{ERRORS_END}{after}"
+    return f"{before}{ERRORS_BEGIN}\n\n{codes}\n\n{ERRORS_END}{after}"
 
 
 def _table(title: str, fields: dict[str, FieldInfo]) -> str:
@@ -62,4 +72,5 @@ def _default(field: FieldInfo) -> str:
 if __name__ == "__main__":
     (DOCS / "settings.md").write_text(settings_page())
     (DOCS / "errors.md").write_text(errors_page())
+    (DOCS / "wecom-setup_zh_Hans.md").write_text(setup_page_zh())
     page.write()
