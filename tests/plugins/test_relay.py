@@ -14,11 +14,26 @@ MARK = "X-Shenqiao: 1"
 
 
 def ask(
-    url: Any, query: str = "nonce=n", *, method: str = "POST", body: bytes = b"<xml/>"
+    url: Any,
+    query: str = "nonce=n",
+    *,
+    method: str = "POST",
+    body: bytes = b"<xml/>",
+    account: str = "demo",
 ) -> Response:
     builder = EnvironBuilder("/callback", method=method, data=body, content_type="text/xml")
     environ = {**builder.get_environ(), "QUERY_STRING": query}
-    return relay(Request(environ), {"server_url": url, "account": "demo"})
+    return relay(Request(environ), {"server_url": url, "account": account})
+
+
+@pytest.mark.parametrize(
+    "account", ["", "Demo", "../accounts", "demo/callback?", "demo#", "a" * 65]
+)
+def test_what_can_be_no_account_is_refused_and_nothing_is_asked(
+    server: RawServer, account: str
+) -> None:
+    answer = ask(server.url, account=account)
+    assert (answer.status_code, answer.data, server.heads) == (403, b"", [])
 
 
 def test_an_answer_that_comes_in_drops_is_given_up_in_time(server: RawServer) -> None:
