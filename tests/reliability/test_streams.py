@@ -21,6 +21,8 @@ SOAK = os.environ.get("TEST_SOAK", "") not in ("", "0")
 SEED = int(os.environ.get("TEST_SEED", time.time()))
 QUICK = {"refresh_s": 0.15, "gap_s": 1.0, "in_interaction": 3}
 ROUGH = dict.fromkeys(("lost", "answer_lost", "doubled", "swapped"), 0.25) | {"after_finish": 0.5}
+# The kills are ours: no message is to be suspected of them.
+OURS = {"SHENQIAO_CHANNEL_TAKEOVERS": "100"}
 # In a sentence no beginning of which ends like another, so that a stream that mixes two is seen.
 TEXT = "".join(f"第{number}句说的是年假。" for number in range(60))
 
@@ -61,7 +63,7 @@ def plan(
         knowledge=False,
         dify_url=dify.url,
         dify_key=KEY,
-        settings=settings or {},
+        settings={**OURS, **(settings or {})},
         bot={"limits": limits},
     )
 
