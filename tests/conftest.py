@@ -5,6 +5,7 @@ Several processes run most tests at the same time; those marked `quiet` run afte
 
 import logging
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,11 @@ examples.load_profile("ours")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """The folders of a worker get short names: the paths of sockets have a greatest length."""
+    """The folders of a worker get short names: the paths of sockets have a greatest length.
+
+    A shell lets what it starts in the background ignore Ctrl-C; so would all that the tests start, and send it to.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if WORKER:
         folder = Path(config.option.basetemp)
         config.option.basetemp = folder.with_name(folder.name.removeprefix("popen-gw"))
