@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.playground.dify.apps import App, Apps, ScriptedServer, nodes_of
-from tests.playground.dify.test_workflows import CHOSEN, PNG, SEEING, sorted_as
+from tests.playground.dify.test_triage import sorted_as
+from tests.playground.dify.test_workflows import CHOSEN, PNG, SEEING
 from tests.test_workflows import NAMES
 
 
